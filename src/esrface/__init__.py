@@ -1,0 +1,80 @@
+"""Facial expression recognition with Ensembles with Shared Representations.
+
+>>> from esrface import Recognizer
+>>> faces = Recognizer()("picture.jpg")  # doctest: +SKIP
+
+Importing this package loads nothing else; each name below is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from esrface.emotions import EMOTIONS
+    from esrface.errors import (
+        DataError,
+        DependencyError,
+        DeviceError,
+        EsrfaceError,
+        InputError,
+        ModelError,
+        OutputError,
+    )
+    from esrface.models.card import ModelCard
+    from esrface.models.registry import list_models
+    from esrface.recognizer import Recognizer
+    from esrface.results import Box, Expression, Face
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EMOTIONS",
+    "Box",
+    "DataError",
+    "DependencyError",
+    "DeviceError",
+    "EsrfaceError",
+    "Expression",
+    "Face",
+    "InputError",
+    "ModelCard",
+    "ModelError",
+    "OutputError",
+    "Recognizer",
+    "__version__",
+    "list_models",
+]
+
+_HOMES = {
+    "EMOTIONS": "emotions",
+    "Box": "results",
+    "DataError": "errors",
+    "DependencyError": "errors",
+    "DeviceError": "errors",
+    "EsrfaceError": "errors",
+    "Expression": "results",
+    "Face": "results",
+    "InputError": "errors",
+    "ModelCard": "models.card",
+    "ModelError": "errors",
+    "OutputError": "errors",
+    "Recognizer": "recognizer",
+    "list_models": "models.registry",
+}
+"""Module that each public name comes from."""
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'esrface' has no attribute '{name}'")
+    value = getattr(import_module(f"esrface.{home}"), name)
+    # Kept, so that the next use costs nothing.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,181 @@
+"""From arguments to an exit code: finds the command, runs it, and turns whatever happens into one line."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from esrface._suggest import unknown_name
+from esrface.cli.command import SETTINGS
+from esrface.cli.interrupts import Interrupts, Stopped
+from esrface.cli.streams import ReaderGone, ensure_standard_streams, flush_standard_streams, say
+from esrface.errors import EsrfaceError
+
+if TYPE_CHECKING:
+    from esrface.cli import Entry
+
+NAME = "esrface"
+OUR_FAULT, BAD_INPUT = 1, 2
+
+EPILOG = """\b
+Examples:
+  esrface image photo.jpg                  what do the faces show?
+  esrface image holiday/ --csv faces.csv   a table of all faces of a folder
+  esrface image --help                     everything that a command can do"""
+
+
+class Commands(click.Group):
+    """A group that imports a command's module only when the command is used."""
+
+    def __init__(self, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(NAME, context_settings=SETTINGS, **kwargs)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the help page."""
+        return list(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command of that name; None if there is none."""
+        entry = self.entries.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = importlib.import_module(entry.module).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's, with the nearest name in the error."""
+        if args and args[0] not in self.entries and not args[0].startswith("-"):
+            raise click.UsageError(unknown_name("command", args[0], self.entries), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
+
+
+def build_group(entries: Mapping[str, Entry]) -> Commands:
+    """The command ``esrface`` itself."""
+    return Commands(
+        entries,
+        invoke_without_command=True,
+        callback=_print_help_if_bare,
+        help="Recognise facial expressions: emotions, valence and arousal, and how sure the answer is.",
+        epilog=EPILOG,
+        params=[
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_print_version,
+                help="Name the version, the default model and its hash.",
+            ),
+            click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks of errors."),
+        ],
+    )
+
+
+@click.pass_context
+def _print_help_if_bare(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from esrface import __version__
+    from esrface.models.registry import DEFAULT_MODEL, resolve_model
+
+    try:
+        card = resolve_model(DEFAULT_MODEL).card
+        model = f"default model {card.name} {card.version}, sha256 {card.sha256}"
+    except EsrfaceError as error:
+        model = f"no default model: {error}"
+    click.echo(f"{NAME} {__version__}, {model}")
+    ctx.exit(0)
+
+
+def run(entries: Mapping[str, Entry], argv: Sequence[str] | None) -> int:
+    """Run a command line; see ``esrface.cli.main``."""
+    if argv is None:
+        ensure_standard_streams()
+        argv = sys.argv[1:]
+    arguments = list(argv)
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    debug = "--debug" in options
+    with Interrupts() as interrupts:
+        code = _guard(build_group(entries), arguments, interrupts, debug)
+        return flush_standard_streams(NAME) or code
+
+
+def _guard(group: Commands, arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
+    """Exit code of a command; whatever it raises becomes one line, with a traceback only on request."""
+    try:
+        return _invoke(group, arguments, interrupts)
+    except Stopped as stop:
+        say(f"{NAME}: stopped by {stop.name}")
+        return stop.exit_code
+    except ReaderGone:
+        return 0
+    except click.UsageError as error:
+        _show_traceback(debug)
+        say(_usage_line(error))
+        return BAD_INPUT
+    except click.ClickException as error:
+        _show_traceback(debug)
+        say(f"{NAME}: {error.format_message()}")
+        return BAD_INPUT
+    except EsrfaceError as error:
+        _show_traceback(debug)
+        say(f"{NAME}: {error}")
+        return error.exit_code
+    except MemoryError:
+        _show_traceback(debug)
+        say(f"{NAME}: not enough memory; give smaller pictures or lower --max-pixels")
+        return BAD_INPUT
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            return 0
+        _show_traceback(debug)
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        say(f"{NAME}: internal error, please report it: {what}" + ("" if debug else " (--debug shows where)"))
+        return OUR_FAULT
+
+
+def _invoke(group: Commands, arguments: list[str], interrupts: Interrupts) -> int:
+    # Not click's own main(): it would answer a closed pipe with exit code 1 and end the process itself.
+    try:
+        with group.make_context(NAME, arguments, obj=interrupts) as ctx:
+            code = group.invoke(ctx)
+    except click.exceptions.Exit as finished:
+        return finished.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _usage_line(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx else NAME
+    message = " ".join(error.format_message().split())
+    return f"{path}: {message.rstrip('.')} (see '{path} --help')"
+
+
+def _show_traceback(debug: bool) -> None:
+    if debug:
+        import traceback
+
+        say(traceback.format_exc().rstrip())
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, without waiting for threads."""
+    os._exit(code)

@@ -1,0 +1,111 @@
+"""What all commands share: a help page with groups of options and examples, ``--debug``, near names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from esrface._suggest import unknown_name
+
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help", "-help"], "max_content_width": 100}
+OTHER = "Options"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class GroupedOption(click.Option):
+    """An option with a heading on the help page."""
+
+    def __init__(self, *args: Any, heading: str = OTHER, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heading = heading
+
+
+def option(heading: str, *names: str, **kwargs: Any) -> Callable[[F], F]:
+    """``click.option`` under a heading of the help page."""
+    return click.option(*names, cls=GroupedOption, heading=heading, **kwargs)
+
+
+class Command(click.Command):
+    """A command whose help page groups its options and shows examples.
+
+    Args:
+        examples: (command line, what it does) in the order of the page.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
+        kwargs["context_settings"] = {**SETTINGS, **kwargs.get("context_settings", {})}
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+        # Read from the raw arguments, since it must work even where parsing them fails.
+        self.params.append(
+            click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks of errors.")
+        )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples, then the options under their headings."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for line, explanation in self.examples:
+                    formatter.write_text(line)
+                    with formatter.indentation():
+                        formatter.write_text(explanation)
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and not isinstance(parameter, click.Argument):
+                groups.setdefault(getattr(parameter, "heading", OTHER), []).append(record)
+        for heading in sorted(groups, key=lambda name: name == OTHER):
+            with formatter.section(heading):
+                formatter.write_dl(groups[heading])
+
+
+class Name(click.Choice[str]):
+    """A choice that suggests the nearest name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The value itself if it is one of the choices."""
+        if value in self.choices:
+            return str(value)
+        raise click.UsageError(unknown_name(_plain_name(param), value, self.choices), ctx)
+
+
+class Whole(click.ParamType):
+    """A whole number of at least ``low``."""
+
+    name = "whole number"
+
+    def __init__(self, low: int) -> None:
+        self.low = low
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = self.low - 1
+        if number < self.low:
+            self.fail(f"expected a whole number of at least {self.low}, got {value!r}", param, ctx)
+        return number
+
+
+class Share(click.ParamType):
+    """A number from 0 to 1."""
+
+    name = "number from 0 to 1"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= 1:  # Not a number is neither.
+            self.fail(f"expected a number from 0 to 1, got {value!r}", param, ctx)
+        return number
+
+
+def _plain_name(param: click.Parameter | None) -> str:
+    return (param.name or "value").replace("_", "-") if param else "value"

@@ -1,0 +1,239 @@
+"""The run behind ``esrface image``: its settings, its outputs, and the last lines that people read."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import chain, islice
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from esrface._names import printable
+from esrface.cli.console import ConsoleHandler, make_console
+from esrface.cli.options import resolve_detector, resolve_device
+from esrface.cli.picture_run import PictureRun, Tally, View
+from esrface.cli.progress import ProgressBar
+from esrface.cli.streams import ReaderGone, print_json
+from esrface.cli.table import FaceTable
+from esrface.images import DEFAULT_MAX_PIXELS
+from esrface.recognizer import Recognizer
+from esrface.rows import picture_record
+from esrface.sinks import AnnotatedPictures, CsvRows, Frame, JsonlRows, OriginalCsv, RunSettings, Sink
+from esrface.sources import STDIN, PictureSource, find_images
+from esrface.threads import resolve_threads
+
+Options = Mapping[str, Any]
+
+_log = logging.getLogger("esrface")
+
+SHOWN_BESIDE_FILES = 20
+"""Pictures in the table where the results go into files as well."""
+
+RESULTS = ("csv", "jsonl", "save", "output")
+"""Options that name outputs in files."""
+
+
+def recognise_pictures(ctx: click.Context, options: Options) -> int:
+    """Do what ``esrface image`` was asked to do; returns the exit code."""
+    paths = [*options["inputs"], *options["sources"]]
+    _check(paths, options)
+    console = make_console()
+    with ExitStack() as stack:
+        stack.enter_context(_logging_to(console, quiet=options["quiet"]))
+        _mention_later_options(options)
+        every_source = _find(paths, options)
+        first = list(islice(every_source, 2))
+        threads = resolve_threads(options["threads"])
+        # Several pictures keep the threads busy with one each, which is faster than sharing one.
+        workers = threads if len(first) > 1 else 1
+        recognizer = stack.enter_context(_recognizer(options, threads=1 if workers > 1 else threads))
+        run = PictureRun(
+            recognizer,
+            [stack.enter_context(sink) for sink in _sinks(options, recognizer)],
+            _views(options, console, recognizer),
+            max_pixels=options["max_pixels"] or DEFAULT_MAX_PIXELS,
+            abstain_below=options["abstain_below"],
+        )
+        progress = ProgressBar(
+            console, lambda: sum(1 for _ in _find(paths, options)), wanted=_wants_progress(options)
+        )
+        stack.callback(progress.close)
+
+        def after_each(tally: Tally) -> None:
+            ctx.obj.check()
+            progress.update(tally.pictures + tally.kept + len(tally.failures))
+
+        started = time.monotonic()
+        try:
+            run.go(chain(first, every_source), workers=workers, after_each=after_each)
+        except ReaderGone:
+            pass
+        finally:
+            progress.close()
+            _report(console, run.tally, options, recognizer, time.monotonic() - started)
+    return run.tally.exit_code or (2 if console.file.failed else 0)
+
+
+def _check(paths: Sequence[str], options: Options) -> None:
+    """Refuse what cannot be meant, before anything is loaded."""
+    if not paths:
+        raise click.UsageError("give a picture, a folder, a pattern, or - for standard input")
+    if options["display"]:
+        raise click.UsageError(
+            "-d opens a window, which comes with a later version; --save DIR writes annotated pictures now"
+        )
+    if options["overwrite"] and options["resume"]:
+        raise click.UsageError("--overwrite starts anew and --resume continues: give one of them")
+    if options["resume"] and not any(options[name] for name in RESULTS):
+        raise click.UsageError("--resume continues files: name them with --csv, --jsonl, --save or -o")
+    if options["csv"] and options["csv"] == options["jsonl"]:
+        raise click.UsageError("--csv and --jsonl name the same file: give two")
+    if paths.count(STDIN) > 1:
+        raise click.UsageError("- can be given once only: standard input holds one picture")
+
+
+def _mention_later_options(options: Options) -> None:
+    if options["gradcam"]:
+        _log.warning("-g draws saliency maps, which come with a later version; nothing else changes")
+    if options["branch"]:
+        _log.warning("-b shows branches in the window, which comes with a later version; --branches lists them now")
+
+
+def _find(paths: Sequence[str], options: Options) -> Iterator[PictureSource]:
+    return find_images(paths, exclude=[folder for folder in (options["save"], options["output"]) if folder])
+
+
+def _recognizer(options: Options, *, threads: int) -> Recognizer:
+    return Recognizer(
+        options["model"],
+        resolve_detector(options["detector"], options["face_detection"]),
+        resolve_device(options["device"], options["cuda"]),
+        options["batch_norm"],
+        options["mirror"],
+        options["vote"],
+        threads,
+        min_face=options["min_face"],
+        min_score=options["min_score"],
+        max_faces=options["max_faces"],
+    )
+
+
+def _sinks(options: Options, recognizer: Recognizer) -> Iterator[Sink]:
+    """The outputs in files; a picture's own files before its rows, which therefore say that it is done."""
+    settings = _settings(options, recognizer)
+    mode = "overwrite" if options["overwrite"] else "resume" if options["resume"] else "refuse"
+    branches, abstain_below = recognizer.card.branches, options["abstain_below"]
+    if options["output"]:
+        yield OriginalCsv(options["output"], settings, mode=mode, branches=branches)
+    if options["save"]:
+        yield AnnotatedPictures(options["save"], settings, mode=mode, abstain_below=abstain_below)
+    for name, kind in (("csv", CsvRows), ("jsonl", JsonlRows)):
+        if options[name]:
+            yield kind(
+                options[name],
+                settings,
+                mode=mode,
+                branches=branches if options["branches"] else 0,
+                abstain_below=abstain_below,
+            )
+
+
+def _settings(options: Options, recognizer: Recognizer) -> RunSettings:
+    names = ("vote", "batch_norm", "abstain_below", "max_faces", "min_face", "min_score")
+    return RunSettings(
+        {
+            "model": recognizer.card.name,
+            "sha256": recognizer.card.sha256,
+            "detector": recognizer.detector.name,
+            "mirror": recognizer.mirror,
+            **{name: options[name] for name in names},
+        }
+    )
+
+
+def _views(options: Options, console: Console, recognizer: Recognizer) -> list[View]:
+    """Standard output for programs, or else the table for people."""
+    abstain_below = options["abstain_below"]
+    if options["as_json"]:
+        model = recognizer.card.name
+        return [
+            lambda frame: print_json(
+                picture_record(frame.source, frame.size_wh, model, frame.faces, abstain_below=abstain_below)
+            )
+        ]
+    if options["quiet"]:
+        return []
+    table = FaceTable(
+        console,
+        branches=options["branches"],
+        abstain_below=abstain_below,
+        at_most=SHOWN_BESIDE_FILES if any(options[name] for name in RESULTS) else None,
+    )
+
+    def show(frame: Frame) -> None:
+        table.add(frame)
+        if console.file.gone and not console.file.failed:
+            raise ReaderGone
+
+    return [show]
+
+
+def _wants_progress(options: Options) -> bool:
+    # JSON lines on the same terminal would run through the bar.
+    return not options["quiet"] and not (options["as_json"] and sys.stdout is not None and sys.stdout.isatty())
+
+
+@contextmanager
+def _logging_to(console: Console, *, quiet: bool) -> Iterator[None]:
+    """Show what the library logs; only errors if ``quiet``."""
+    handler = ConsoleHandler(console, logging.ERROR if quiet else logging.INFO)
+    level = _log.level
+    _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        _log.setLevel(level)
+
+
+def _report(console: Console, tally: Tally, options: Options, recognizer: Recognizer, seconds: float) -> None:
+    """What failed, one line each, and a summary."""
+    failures = tally.failures
+    if len(failures) > 1 or (failures and tally.pictures + tally.kept):
+        _line(console, f"{_count(len(failures), 'failure')}:")
+        for failure in failures:
+            _line(console, f"  {failure}")
+    elif failures:
+        _line(console, f"esrface: {failures[0]}")
+    if options["quiet"] or options["as_json"] or not tally.pictures + tally.kept:
+        return
+    parts = [f"{_count(tally.pictures, 'picture')}, {_count(tally.faces, 'face')}"]
+    if tally.abstained:
+        parts.append(f"{tally.abstained} below {options['abstain_below']:g}")
+    if tally.kept:
+        parts.append(f"{_count(tally.kept, 'picture')} done before")
+    if failures:
+        parts.append(f"{len(failures)} failed")
+    parts.append(f"{seconds:.2f} s")
+    parts.append(f"{recognizer.card.name} with {recognizer.detector.name}")
+    _line(console, ", ".join(parts), style="dim")
+    if "circumplex" in tally.affect_sources:
+        _line(console, "valence and arousal are read out of the emotions (circumplex)", style="dim")
+    written = [printable(options[name]) for name in RESULTS if options[name]]
+    if written:
+        _line(console, f"written: {', '.join(written)}", style="dim")
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")

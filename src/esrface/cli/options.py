@@ -1,0 +1,192 @@
+"""The options that every command recognising faces has, with the original program's letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from esrface.cli.command import Name, Share, Whole, option
+from esrface.errors import DependencyError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RECOGNITION, DETECTION, ORIGINAL = "Recognition", "Faces", "From the original program"
+
+DETECTORS = ("auto", "libfacedetection", "yunet", "haar", "none")
+"""As in ``esrface.detection.DETECTOR_NAMES``, which help pages must not load."""
+
+ORIGINAL_DETECTORS = {"1": "dlib", "2": "dlib", "3": "haar"}
+"""What the original's ``-fd`` numbers mean."""
+
+
+def recognition_options(command: F) -> F:
+    """Add the options about model, device and answer."""
+    for decorate in reversed(
+        (
+            option(
+                RECOGNITION,
+                "--model",
+                metavar="NAME|PATH",
+                help="A model of 'esrface models', an .onnx file with its card beside it, or a training run's "
+                "folder.",
+            ),
+            option(RECOGNITION, "--device", metavar="cpu|cuda", help="Where the network runs.  [default: cpu]"),
+            option(RECOGNITION, "-c", "--cuda", is_flag=True, help="Short for --device cuda."),
+            option(
+                RECOGNITION,
+                "--mirror/--no-mirror",
+                default=None,
+                help="Look at the mirror image too: better answers, twice the work.  [default: as the model's "
+                "card says]",
+            ),
+            option(
+                RECOGNITION,
+                "--vote",
+                type=Name(["mean", "plurality"]),
+                default="mean",
+                metavar="mean|plurality",
+                help="The mean of the branches' probabilities, or most votes as in the original.  "
+                "[default: mean]",
+            ),
+            option(
+                RECOGNITION,
+                "--batch-norm",
+                type=Name(["running", "instance"]),
+                metavar="running|instance",
+                help="Only for the original's weights.",
+            ),
+            option(
+                RECOGNITION,
+                "--abstain-below",
+                type=Share(),
+                metavar="X",
+                help="Mark answers with a confidence below X (0-1) as 'abstained'.",
+            ),
+            option(
+                RECOGNITION,
+                "--threads",
+                type=Whole(1),
+                metavar="N",
+                help="Threads to use.  [default: what this process may use]",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def detection_options(command: F) -> F:
+    """Add the options about finding faces."""
+    for decorate in reversed(
+        (
+            option(
+                DETECTION,
+                "--detector",
+                type=Name([*DETECTORS, "dlib"]),
+                metavar="NAME",
+                help=f"One of {', '.join(DETECTORS)}; none takes the whole picture for a face.  "
+                "[default: auto]",
+            ),
+            option(
+                DETECTION,
+                "-fd",
+                "--face_detection",
+                type=Name(list(ORIGINAL_DETECTORS)),
+                metavar="1|2|3",
+                help="The original's numbers: 3 is haar; 1 and 2 (dlib) come with a later version.",
+            ),
+            option(
+                DETECTION,
+                "--max-faces",
+                type=Whole(1),
+                metavar="N",
+                help="Only the N largest faces of a picture.",
+            ),
+            option(
+                DETECTION,
+                "--min-face",
+                type=Whole(0),
+                default=0,
+                metavar="PIXELS",
+                help="Leave out smaller faces.",
+            ),
+            option(
+                DETECTION,
+                "--min-score",
+                type=Share(),
+                metavar="X",
+                help="Leave out faces of which the detector is less sure (0-1).  [default: the detector's own]",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def original_options(command: F) -> F:
+    """Add the original's options for its window and camera."""
+    for decorate in reversed(
+        (
+            option(ORIGINAL, "-d", "--display", is_flag=True, help="A window (comes with a later version)."),
+            option(
+                ORIGINAL, "-g", "--gradcam", is_flag=True, help="Saliency maps (come with a later version)."
+            ),
+            option(
+                ORIGINAL,
+                "-b",
+                "--branch",
+                is_flag=True,
+                help="Every branch in the window (comes with a later version; --branches works now).",
+            ),
+            option(
+                ORIGINAL,
+                "-s",
+                "--size",
+                type=Name(["1", "2", "3"]),
+                metavar="1|2|3",
+                help="Size of the window; without one it does nothing.",
+            ),
+            option(ORIGINAL, "-np", "--no_plot", is_flag=True, help="No graph in the window."),
+            option(
+                ORIGINAL, "-f", "--frames", type=int, metavar="N", help="For videos; it does nothing here."
+            ),
+            option(
+                ORIGINAL,
+                "-w",
+                "--webcam",
+                "--webcam_id",
+                type=int,
+                metavar="N",
+                help="For cameras; it does nothing here.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def resolve_detector(detector: str | None, face_detection: str | None) -> str:
+    """Name of the detector asked for by ``--detector`` or ``-fd``.
+
+    Raises:
+        click.UsageError: Both were given and differ.
+        DependencyError: dlib was asked for.
+    """
+    meant = ORIGINAL_DETECTORS[face_detection] if face_detection else None
+    if detector and meant and detector != meant:
+        raise click.UsageError(f"-fd {face_detection} means {meant}, but --detector says {detector}: give one")
+    name = detector or meant or "auto"
+    if name == "dlib":
+        raise DependencyError(
+            "dlib comes with a later version, as the extra 'dlib'; use -fd 3 (haar) or leave the detector out"
+        )
+    return name
+
+
+def resolve_device(device: str | None, cuda: bool) -> str:
+    """``--device``, or ``-c``; click.UsageError if they contradict one another."""
+    if cuda and device not in (None, "cuda"):
+        raise click.UsageError(f"-c means --device cuda, but --device says {device}: give one")
+    return "cuda" if cuda else device or "cpu"

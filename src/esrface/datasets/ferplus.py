@@ -1,0 +1,182 @@
+"""FER+ (Barsoum et al., 2016): the 48x48 grey faces of FER2013 with the votes of ten annotators.
+
+Three layouts are read: ``Images/FER2013Train/…`` with ``Labels/FER2013Train/label.csv`` (the one that the
+original ESR code expects), Microsoft's ``FER2013Train/label.csv`` beside its pictures, and zip files of that
+folder. A split is read alone; the others need not be there.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface.emotions import EMOTIONS
+from esrface.errors import DataError
+
+SPLIT_FOLDERS: Final = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
+"""Folder of each split: training, PublicTest (validation) and PrivateTest."""
+
+VOTE_COLUMNS: Final = (
+    "Neutral",
+    "Happy",
+    "Surprise",
+    "Sad",
+    "Anger",
+    "Disgust",
+    "Fear",
+    "Contempt",
+    "unknown",
+    "NF",
+)
+"""Columns of the votes as the label file has them; the first eight in another order than the network's."""
+
+NETWORK_ORDER: Final = tuple(VOTE_COLUMNS.index(name) for name in EMOTIONS)
+"""Vote column of each emotion in network order."""
+
+FACE_SIZE: Final = 48
+
+
+@dataclass(frozen=True)
+class FerPlusSplit:
+    """One split in the order of its label file."""
+
+    names: list[str]
+    """(N,) file names."""
+    pixels: NDArray[np.uint8]
+    """(N, 48, 48) grey."""
+    votes: NDArray[np.int16]
+    """(N, 10) votes in the file's column order (`VOTE_COLUMNS`)."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def select(self, keep: NDArray[np.bool_]) -> FerPlusSplit:
+        """The images where ``keep`` (N,) is true."""
+        names = [name for name, kept in zip(self.names, keep, strict=True) if kept]
+        return FerPlusSplit(names, self.pixels[keep], self.votes[keep])
+
+
+def load_ferplus(data: Path, split: str) -> FerPlusSplit:
+    """Read one split, ``"train"``, ``"valid"`` or ``"test"``, from any of the three layouts.
+
+    Raises:
+        DataError: the split is not there, its label file is malformed, or a listed picture is missing.
+    """
+    if split not in SPLIT_FOLDERS:
+        raise DataError(f"no FER+ split is called {split!r}; choose one of {', '.join(SPLIT_FOLDERS)}")
+    folder = SPLIT_FOLDERS[split]
+    archive = data / f"{folder}.zip"
+    for labels, pictures in (
+        (data / "Labels" / folder / "label.csv", data / "Images" / folder),
+        (data / folder / "label.csv", data / folder),
+        (data / "label.csv", data),
+    ):
+        if labels.is_file() and (labels.parent != data or data.name == folder):
+            text = labels.read_text(encoding="utf-8")
+            return _read_split(text, _reader(pictures), labels)
+    if archive.is_file():
+        return _read_archive(archive, folder)
+    raise DataError(
+        f"{data}: no FER+ {split} split here; expected {folder}.zip, {folder}/label.csv "
+        f"or Labels/{folder}/label.csv with Images/{folder}/"
+    )
+
+
+def _reader(folder: Path) -> Callable[[str], bytes]:
+    return lambda name: (folder / name).read_bytes()
+
+
+def _read_archive(path: Path, folder: str) -> FerPlusSplit:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {Path(name).name: name for name in archive.namelist() if not name.endswith("/")}
+            if "label.csv" not in members:
+                raise DataError(f"{path}: no label.csv inside; is this the zip of {folder}?")
+            text = archive.read(members["label.csv"]).decode("utf-8")
+            return _read_split(text, lambda name: archive.read(members[name]), path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{path}: not a readable zip file ({error})") from error
+
+
+def _read_split(text: str, read: Callable[[str], bytes], labels: Path) -> FerPlusSplit:
+    names: list[str] = []
+    votes: list[list[int]] = []
+    for number, row in enumerate(csv.reader(io.StringIO(text)), start=1):
+        if not row:
+            continue
+        try:
+            counts = [int(float(cell)) for cell in row[2:]]
+        except ValueError:
+            counts = []
+        if len(counts) != len(VOTE_COLUMNS):
+            raise DataError(
+                f"{labels}: line {number} has no ten vote counts after file and box: {','.join(row)!r}"
+            )
+        names.append(row[0])
+        votes.append(counts)
+    if not names:
+        raise DataError(f"{labels}: the label file is empty")
+    pixels = np.empty((len(names), FACE_SIZE, FACE_SIZE), dtype=np.uint8)
+    missing = []
+    for index, name in enumerate(names):
+        try:
+            encoded = read(name)
+        except (OSError, KeyError):
+            missing.append(name)
+            continue
+        pixels[index] = _decode(encoded, f"{labels}: {name}")
+    if missing:
+        raise DataError(f"{labels}: {len(missing)} listed pictures are missing, the first is {missing[0]}")
+    return FerPlusSplit(names, pixels, np.array(votes, dtype=np.int16))
+
+
+def _decode(encoded: bytes, name: str) -> NDArray[np.uint8]:
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE) if encoded else None
+    if image is None:
+        raise DataError(f"{name} is not a readable picture")
+    if image.shape != (FACE_SIZE, FACE_SIZE):
+        raise DataError(f"{name} is {image.shape[1]}x{image.shape[0]}, expected {FACE_SIZE}x{FACE_SIZE}")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def majority_labels(votes: NDArray[np.int16]) -> NDArray[np.int64]:
+    """Label of each vote row (N, 10) by the majority rule: class in network order, or -1 to leave it out.
+
+    Votes of 1 or less become 0; the class with the largest count counts only if it exceeds half of the
+    remaining votes (unknown and NF included) and is neither unknown nor NF.
+    """
+    counts = np.where(votes <= 1, 0, votes).astype(np.int64)
+    ordered = counts[:, NETWORK_ORDER]
+    labels = ordered.argmax(axis=1)
+    top = ordered.max(axis=1)
+    return np.where((top > 0) & (2 * top > counts.sum(axis=1)), labels, -1)
+
+
+def soft_labels(votes: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Distribution over the emotions (N, 8), in network order, of each vote row (N, 10).
+
+    Single votes are dropped as noise, and so are unknown and NF; a row is all zero, and its image to be left
+    out, where nothing remains or where unknown or NF has the most votes.
+    """
+    counts = np.where(votes <= 1, 0, votes).astype(np.float32)
+    emotions = counts[:, NETWORK_ORDER]
+    total = emotions.sum(axis=1, keepdims=True)
+    unusable = counts[:, 8:].max(axis=1, keepdims=True) > emotions.max(axis=1, keepdims=True)
+    return np.where(unusable | (total == 0), 0, emotions / np.maximum(total, 1)).astype(np.float32)
+
+
+def pixel_hashes(pixels: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """(N,) digest of each image's pixels, equal for exact copies: FER2013 holds many, also across splits."""
+    return np.array(
+        [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels], dtype="S16"
+    )

@@ -1,0 +1,110 @@
+"""Which detectors there are, which one ``auto`` means here, and why one may be missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from esrface._suggest import unknown_name
+from esrface.detection.base import Detector, Limits
+from esrface.errors import DependencyError, EsrfaceError, InputError
+
+AUTO = "auto"
+
+AUTO_ORDER = ("libfacedetection", "yunet", "haar")
+"""``auto`` is the first of these that works here; where that is a later one, it says so once."""
+
+DETECTORS = ("libfacedetection", "yunet", "haar", "none")
+"""The detectors, each in the module of its name with ``create`` and ``describe``."""
+
+DETECTOR_NAMES = (AUTO, *DETECTORS)
+"""What ``create_detector`` takes."""
+
+
+@dataclass(frozen=True)
+class DetectorStatus:
+    """Whether a detector can be used here."""
+
+    name: str
+    available: bool
+    detail: str
+    """What it runs on, with versions, where it is available; else why it is not."""
+
+
+def create_detector(
+    name: str = AUTO,
+    *,
+    min_face: int = 0,
+    min_score: float | None = None,
+    max_faces: int | None = None,
+    threads: int | None = None,
+    detection_size: int | None = None,
+) -> Detector:
+    """Build a detector.
+
+    Args:
+        name: One of ``DETECTOR_NAMES``; ``"auto"`` is the best that works here.
+        min_face: Smallest face to report, in pixels of the box's larger side; 0: the detector's own limit.
+        min_score: Lowest score to report, 0-1; None: the detector's own default.
+        max_faces: Report only this many of the largest faces; None: all.
+        threads: For one call of the detector; None: see ``esrface.threads``.
+        detection_size: For ``libfacedetection`` and ``yunet``: longest side in pixels, 64-8192, of the finest
+            look at a 4:3 picture; less is faster and misses small faces. None: 1280. The others have none.
+
+    Raises:
+        InputError: An unknown name (the nearest is suggested) or an argument out of range.
+        DependencyError: The detector does not work here; the message says why.
+    """
+    if name not in DETECTOR_NAMES:
+        raise InputError(unknown_name("detector", name, DETECTOR_NAMES))
+    limits = Limits(min_score, min_face, max_faces)
+    if name == AUTO:
+        return _first_that_works(limits, threads, detection_size)
+    try:
+        return _create(name, limits, threads, detection_size)
+    except DependencyError as error:
+        raise DependencyError(f"{error}: choose the detector auto") from None
+
+
+def detector_status() -> list[DetectorStatus]:
+    """Every detector and whether it works here, in the order of ``DETECTORS``."""
+    statuses = []
+    for name in DETECTORS:
+        try:
+            statuses.append(DetectorStatus(name, True, _module(name).describe()))
+        except EsrfaceError as error:
+            statuses.append(DetectorStatus(name, False, str(error)))
+    return statuses
+
+
+def _first_that_works(limits: Limits, threads: int | None, detection_size: int | None) -> Detector:
+    problems: list[str] = []
+    for name in AUTO_ORDER:
+        try:
+            detector = _create(name, limits, threads, detection_size)
+        except DependencyError as error:
+            problems.append(str(error))
+            continue
+        if problems:
+            _warn_once(f"detector auto: using {name}, because {problems[0]}")
+        return detector
+    raise DependencyError(f"no face detector works here: {'; '.join(problems)}")
+
+
+def _create(name: str, limits: Limits, threads: int | None, detection_size: int | None) -> Detector:
+    create: Callable[..., Detector] = _module(name).create
+    return create(limits, threads=threads, detection_size=detection_size)
+
+
+def _module(name: str) -> Any:
+    # Imported when asked for: each detector brings a library of its own.
+    return import_module(f"esrface.detection.{name}")
+
+
+@cache
+def _warn_once(message: str) -> None:
+    logging.getLogger("esrface").warning(message)

@@ -1,0 +1,1 @@
+"""Measuring a model: metrics on arrays, calibration, and the FER+ protocol of ``esrface evaluate``."""

@@ -1,0 +1,107 @@
+"""Which model is meant: a shipped name, an ``.onnx`` file, or a training run's folder."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from esrface._suggest import unknown_name
+from esrface.errors import ModelError
+from esrface.models.card import ModelCard
+
+DEFAULT_MODEL = "esr9-fer"
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the shipped models, ``<name>.onnx`` with ``<name>.json`` beside it."""
+
+RUN_MODEL = "model.onnx"
+RUN_CARD = "card.json"
+"""Names of model and card inside a training run's folder."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model found: its ONNX file and its card, which has been read and checked."""
+
+    path: Path
+    card: ModelCard
+
+    def read(self) -> bytes:
+        """The ONNX file's content, its SHA-256 verified against the card; ModelError where they differ.
+
+        What was verified is what is returned, so nothing can be exchanged between the check and the use.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            raise ModelError(f"the model {self.path} does not exist") from None
+        except OSError as error:
+            raise ModelError(f"the model {self.path} cannot be read: {error.strerror or error}") from None
+        if hashlib.sha256(content).hexdigest() != self.card.sha256:
+            shipped = self.path.parent == WEIGHTS
+            remedy = "reinstall esrface" if shipped else "copy or export model and card again, both together"
+            raise ModelError(
+                f"{self.path} does not match its card; the file is damaged or was exchanged: {remedy}"
+            )
+        return content
+
+
+def resolve_model(model: str | Path | None = None) -> ModelFile:
+    """Find a model.
+
+    Args:
+        model: None (the default model), a shipped name, a path of an ``.onnx`` file with its card
+            (same name, ``.json``) beside it, or a folder with ``model.onnx`` and ``card.json``.
+
+    Raises:
+        ModelError: Nothing of the kind is there (the nearest name is suggested), or the card is unusable.
+    """
+    if model is None:
+        model = DEFAULT_MODEL
+        if model not in shipped_names():
+            raise ModelError(
+                f"the default model '{model}' is missing from this installation: reinstall esrface"
+            )
+    if str(model) in shipped_names():
+        return _with_card(WEIGHTS / f"{model}.onnx", WEIGHTS / f"{model}.json")
+    path = Path(model)
+    try:
+        return _from_path(path, str(model))
+    except OSError as error:
+        raise ModelError(f"the model {path} cannot be read: {error.strerror or error}") from None
+
+
+def list_models() -> list[ModelFile]:
+    """The shipped models, the default one first, then by name."""
+    return [resolve_model(name) for name in shipped_names()]
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Names of the shipped models, the default one first."""
+    names = (path.stem for path in WEIGHTS.glob("*.onnx"))
+    return tuple(sorted(names, key=lambda name: (name != DEFAULT_MODEL, name)))
+
+
+def _from_path(path: Path, given: str) -> ModelFile:
+    if path.is_dir():
+        return _from_folder(path)
+    if path.suffix.lower() == ".onnx":
+        if not path.is_file():
+            raise ModelError(f"the model {path} does not exist")
+        beside = path.with_suffix(".json")
+        in_run = path.name == RUN_MODEL and not beside.exists()
+        return _with_card(path, path.with_name(RUN_CARD) if in_run else beside)
+    if path.exists():
+        raise ModelError(f"{path} is no model: give a shipped name, an .onnx file or a training run's folder")
+    raise ModelError(f"{unknown_name('model', given, shipped_names())}, or give an .onnx file")
+
+
+def _from_folder(folder: Path) -> ModelFile:
+    if (folder / RUN_MODEL).is_file():
+        return _with_card(folder / RUN_MODEL, folder / RUN_CARD)
+    raise ModelError(f"the folder {folder} holds no {RUN_MODEL}: give the folder of a finished training run")
+
+
+def _with_card(path: Path, card: Path) -> ModelFile:
+    return ModelFile(path, ModelCard.load(card))

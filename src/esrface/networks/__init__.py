@@ -1,0 +1,1 @@
+"""The networks in torch: what training builds and export reads. Recognising does not need this package."""

@@ -1,0 +1,173 @@
+"""What a network looks like, as data: the shared base, one branch, and how many of them.
+
+A configuration is plain data, so that it travels in a model's card and in a training run's folder, and one
+class (`esrface.networks.esr.ESR`) builds every network from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from esrface.errors import InputError
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution, batch norm, activation."""
+
+    channels: int
+    """Output channels; ignored for a depthwise convolution, which keeps its input's."""
+    kernel: int = 3
+    stride: int = 1
+    padding: tuple[int, int] = (0, 0)
+    """Pixels of zeros (before, after) on both axes; TensorFlow's "SAME" at stride 2 is (0, 1)."""
+    depthwise: bool = False
+    bias: bool = False
+    """Whether the convolution has a bias of its own in front of the batch norm."""
+    activation: str = "relu"
+    """``"relu"`` or ``"relu6"``."""
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over ``kernel`` x ``kernel``, stride ``kernel``."""
+
+    kernel: int = 2
+
+
+Layer = Conv | MaxPool
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """An ensemble with a shared base and independent branches of equal shape."""
+
+    name: str
+    input_size: int
+    """Side of the square input in pixels."""
+    input_channels: int
+    base: tuple[Layer, ...]
+    branch: tuple[Layer, ...]
+    """Layers of one branch before its global average pooling and linear classifier."""
+    branches: int = 9
+    emotions: int = 8
+    affect: bool = False
+    """Whether each branch ends in a linear layer from ReLU(logits) to [valence, arousal]."""
+    dropout: float = 0.0
+    """Dropout on the features in front of each branch's classifier, in training only."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready data; `network_from_dict` reads it back."""
+        plain = asdict(self)
+        for part in ("base", "branch"):
+            plain[part] = [
+                {"type": type(layer).__name__, **layer_dict}
+                for layer, layer_dict in zip(getattr(self, part), plain[part], strict=True)
+            ]
+        return plain
+
+
+def network_from_dict(plain: Mapping[str, Any]) -> NetworkConfig:
+    """The configuration that `NetworkConfig.to_dict` wrote."""
+    fields = dict(plain)
+    for part in ("base", "branch"):
+        fields[part] = tuple(_layer_from_dict(layer) for layer in plain[part])
+    return NetworkConfig(**fields)
+
+
+def _layer_from_dict(plain: Mapping[str, Any]) -> Layer:
+    fields = dict(plain)
+    kind = fields.pop("type")
+    if kind == "MaxPool":
+        return MaxPool(**fields)
+    fields["padding"] = tuple(fields["padding"])
+    return Conv(**fields)
+
+
+def esr_published() -> NetworkConfig:
+    """ESR-9 "in the wild" as published (Siqueira et al., AAAI-2020): 20,349,546 parameters."""
+
+    def conv(channels: int, kernel: int = 3, padding: int = 0) -> Conv:
+        return Conv(channels, kernel, padding=(padding, padding), bias=True)
+
+    return NetworkConfig(
+        name="esr9-published",
+        input_size=96,
+        input_channels=3,
+        base=(conv(64, 5), conv(128), MaxPool(), conv(128), conv(128), MaxPool()),
+        branch=(conv(128), conv(256), MaxPool(), conv(256), conv(512, padding=1)),
+        affect=True,
+    )
+
+
+def esr_small(width: int = 32) -> NetworkConfig:
+    """A plain ESR-9 for FER+'s own 48x48 pictures, trained from nothing; 2.04 M parameters at width 32."""
+
+    def conv(channels: int) -> Conv:
+        return Conv(channels, padding=(1, 1))
+
+    base: list[Layer] = []
+    for block in (width, 2 * width, 4 * width):
+        base += [conv(block), conv(block), MaxPool()]
+    return NetworkConfig(
+        name="esr9-small",
+        input_size=48,
+        input_channels=1,
+        base=tuple(base),
+        branch=(conv(96), conv(96)),
+        dropout=0.3,
+    )
+
+
+MOBILENET_WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
+MOBILENET_STRIDED = frozenset({2, 4, 6, 12})
+
+
+def esr_mobile(blocks: int = 11, input_size: int = 96) -> NetworkConfig:
+    """ESR-9 whose shared base is the beginning of a MobileNet v1, so that it can start from face features.
+
+    The base ends after ``blocks`` of MobileNet's 13 depthwise-separable blocks (Howard et al., 2017) with
+    maps of a sixteenth of the input. Each branch narrows them before it looks around (1x1 to 128, 3x3
+    depthwise, 1x1 to 384): nearly half the cost of a branch that widens first, which counts nine times.
+    """
+
+    def pointwise(channels: int, activation: str) -> Conv:
+        return Conv(channels, kernel=1, activation=activation)
+
+    base: list[Layer] = [Conv(32, 3, 2, padding=(0, 1), activation="relu6")]
+    channels = 32
+    for number, width in enumerate(MOBILENET_WIDTHS[:blocks], start=1):
+        strided = number in MOBILENET_STRIDED
+        padding = (0, 1) if strided else (1, 1)
+        base.append(Conv(channels, 3, 2 if strided else 1, padding, depthwise=True, activation="relu6"))
+        base.append(pointwise(width, "relu6"))
+        channels = width
+    return NetworkConfig(
+        name="esr9-mobile",
+        input_size=input_size,
+        input_channels=1,
+        base=tuple(base),
+        branch=(
+            pointwise(128, "relu"),
+            Conv(128, 3, padding=(1, 1), depthwise=True),
+            pointwise(384, "relu"),
+        ),
+        dropout=0.3,
+    )
+
+
+NETWORKS: Mapping[str, Callable[[], NetworkConfig]] = {
+    "esr9-mobile": esr_mobile,
+    "esr9-small": esr_small,
+    "esr9-published": esr_published,
+}
+"""Networks by the name that ``--network`` takes."""
+
+
+def network_config(name: str, **changes: Any) -> NetworkConfig:
+    """The named configuration, with fields replaced; an unknown name is an `InputError`."""
+    if name not in NETWORKS:
+        raise InputError(f"no network is called {name!r}; choose one of {', '.join(NETWORKS)}")
+    return replace(NETWORKS[name](), **changes)

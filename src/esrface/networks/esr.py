@@ -1,0 +1,122 @@
+"""Ensembles with Shared Representations (Siqueira, Magg & Wermter, AAAI-2020) as one torch module.
+
+A shared base computes low and middle-level features once; K independent branches compete for it and each
+gives its own opinion. A branch ends in global average pooling and a linear classifier. Both are linear and
+commute, so the classifier is written as a 1x1 convolution: its output, the class maps, averaged over space
+plus the bias gives the logits, and is Grad-CAM up to a factor (see `esrface.saliency`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from esrface.networks.config import Conv, Layer, MaxPool, NetworkConfig
+
+
+class ESROutput(NamedTuple):
+    """One forward pass over N faces and K branches."""
+
+    logits: Tensor
+    """(N, K, 8)"""
+    affect: Tensor | None
+    """(N, K, 2) [valence, arousal], or None where the network has no layer for it."""
+    class_maps: Tensor
+    """(N, K, 8, h, w), without the bias: their spatial mean plus the classifier's bias is the logits."""
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch norm, activation."""
+
+    def __init__(self, in_channels: int, spec: Conv) -> None:
+        super().__init__()
+        self.spec = spec
+        out_channels = in_channels if spec.depthwise else spec.channels
+        before, after = spec.padding
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            spec.kernel,
+            spec.stride,
+            padding=before if before == after else 0,
+            groups=in_channels if spec.depthwise else 1,
+            bias=spec.bias,
+        )
+        self.bn = nn.BatchNorm2d(out_channels)
+        self._pad = (before, after, before, after) if before != after else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H', W')."""
+        if self._pad is not None:
+            x = F.pad(x, self._pad)
+        x = self.bn(self.conv(x))
+        if self.spec.activation == "relu6":
+            return F.relu6(x, inplace=True)
+        return F.relu(x, inplace=True)
+
+
+class Branch(nn.Module):
+    """One independent branch: its own convolutions and its own classifier."""
+
+    def __init__(self, in_channels: int, config: NetworkConfig) -> None:
+        super().__init__()
+        self.features, channels = _stack(in_channels, config.branch)
+        self.dropout = config.dropout
+        self.classifier = nn.Conv2d(channels, config.emotions, kernel_size=1)
+        self.affect = nn.Linear(config.emotions, 2) if config.affect else None
+
+    def forward(self, shared: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Shared features (N, C, h, w) -> logits (N, 8), affect (N, 2) or None, class maps (N, 8, h, w)."""
+        features = self.features(shared)
+        if self.dropout:
+            # Whole channels: a mask that is constant over space is dropout on the pooled features.
+            features = F.dropout2d(features, self.dropout, self.training)
+        class_maps = F.conv2d(features, self.classifier.weight)
+        assert self.classifier.bias is not None
+        logits = class_maps.mean(dim=(2, 3)) + self.classifier.bias
+        affect = self.affect(F.relu(logits)) if self.affect is not None else None
+        return logits, affect, class_maps
+
+
+class ESR(nn.Module):
+    """A shared base and K branches, built from a `NetworkConfig`.
+
+    Input: (N, C, S, S) float, normalised as the model's card says (C and S are the configuration's).
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.base, channels = _stack(config.input_channels, config.base)
+        self.branches = nn.ModuleList(Branch(channels, config) for _ in range(config.branches))
+
+    def forward(self, x: Tensor) -> ESROutput:
+        """Logits, affect and class maps of every branch; the base runs once."""
+        shared = self.base(x)
+        logits, affect, class_maps = zip(*(branch(shared) for branch in self.branches), strict=True)
+        return ESROutput(
+            torch.stack(logits, dim=1),
+            torch.stack(affect, dim=1) if self.config.affect else None,
+            torch.stack(class_maps, dim=1),
+        )
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _stack(channels: int, layers: Iterable[Layer]) -> tuple[nn.Sequential, int]:
+    """The layers as a module, and the channels they end in."""
+    modules: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, MaxPool):
+            modules.append(nn.MaxPool2d(layer.kernel))
+        else:
+            modules.append(ConvBlock(channels, layer))
+            channels = channels if layer.depthwise else layer.channels
+    return nn.Sequential(*modules), channels

@@ -1,0 +1,190 @@
+"""Write an ESR as an ONNX graph: the form in which a network is used.
+
+The graph is written layer by layer instead of traced, so that it is exactly what a fast engine wants: batch
+norms folded into the convolutions, paddings inside them, and the K branches of equal shape side by side in
+one grouped convolution per layer. Branches stay independent: a group sees its own branch's channels only.
+
+Input ``input`` (N, C, S, S) float32, normalised; outputs ``logits`` (N, K, 8), ``class_maps``
+(N, K, 8, h, w) and, where the network has it, ``affect`` (N, K, 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from esrface.networks.config import Conv
+from esrface.networks.esr import ESR, Branch, ConvBlock
+
+OPSET = 17
+
+Array = NDArray[np.float32]
+
+
+def to_onnx(network: ESR, *, logit_shift: Array | None = None, half: bool = True) -> onnx.ModelProto:
+    """The network in evaluation mode as an ONNX model.
+
+    Args:
+        network: trained; dropout and batch statistics play no part.
+        logit_shift: (K, 8) added to the classifiers' biases, e.g. the share of the log prior given back.
+        half: store weights as float16 (half the size; computing stays in float32).
+    """
+    graph = _Graph(half)
+    config = network.config
+    x = "input"
+    for module in network.base:
+        x = graph.layer(x, [module], "base")
+    branches = [branch for branch in network.branches if isinstance(branch, Branch)]
+    x = _branches(graph, x, branches, logit_shift)
+    outputs = [
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", config.branches, config.emotions]),
+        helper.make_tensor_value_info(
+            "class_maps", TensorProto.FLOAT, ["N", config.branches, config.emotions, None, None]
+        ),
+    ]
+    if config.affect:
+        outputs.insert(
+            1, helper.make_tensor_value_info("affect", TensorProto.FLOAT, ["N", config.branches, 2])
+        )
+    size, channels = config.input_size, config.input_channels
+    inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", channels, size, size])]
+    proto = helper.make_graph(graph.nodes, config.name, inputs, outputs, graph.initializers)
+    # IR version 8 is read by every onnxruntime since 1.13.
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    model.producer_name = "esrface"
+    onnx.checker.check_model(model)
+    return model
+
+
+def _branches(graph: _Graph, shared: str, branches: Sequence[Branch], logit_shift: Array | None) -> str:
+    count = len(branches)
+    emotions = branches[0].classifier.out_channels
+    x, inside = shared, False
+    for layers in zip(*(branch.features for branch in branches), strict=True):
+        x = graph.layer(x, layers, "branches", grouped=inside)
+        inside = inside or isinstance(layers[0], ConvBlock)
+    if not inside:
+        x = graph.node("Concat", [shared] * count, "branches", axis=1)
+    weight = np.concatenate([_array(branch.classifier.weight) for branch in branches])
+    flat = graph.node("Conv", [x, graph.weight(weight)], "classifiers", group=count)
+    # The maps' own height and width: axes of a reshape that are 0 are copied, -1 is inferred once, so the
+    # (N, K*8, h, w) maps become (N, K, 8, h*w) for the mean and get their space back from its shape.
+    pooled = graph.node("ReduceMean", [flat], "pooled", axes=[2, 3], keepdims=0)
+    bias = np.stack([_array(branch.classifier.bias) for branch in branches])
+    if logit_shift is not None:
+        bias = bias + logit_shift.astype(np.float32)
+    logits = graph.node("Reshape", [pooled, graph.integers([-1, count, emotions])], "reshaped")
+    graph.node("Add", [logits, graph.constant(bias[None])], "logits", output="logits")
+    space = graph.node(
+        "Slice", [graph.node("Shape", [flat], "shape"), *map(graph.integers, ([2], [4]))], "space"
+    )
+    target = graph.node("Concat", [graph.integers([-1, count, emotions]), space], "maps_shape", axis=0)
+    graph.node("Reshape", [flat, target], "class_maps", output="class_maps")
+    if branches[0].affect is not None:
+        _affect(graph, branches)
+    return "logits"
+
+
+def _affect(graph: _Graph, branches: Sequence[Branch]) -> None:
+    """ReLU(logits) (N, K, 8) through each branch's own linear layer -> (N, K, 2)."""
+    layers = [branch.affect for branch in branches if branch.affect is not None]
+    weight = np.stack([_array(layer.weight).T for layer in layers])
+    bias = np.stack([_array(layer.bias) for layer in layers])
+    positive = graph.node("Relu", ["logits"], "positive")
+    columns = graph.node("Unsqueeze", [positive, graph.integers([2])], "columns")
+    product = graph.node("MatMul", [columns, graph.constant(weight[None])], "product")
+    rows = graph.node("Squeeze", [product, graph.integers([2])], "rows")
+    graph.node("Add", [rows, graph.constant(bias[None])], "affect", output="affect")
+
+
+class _Graph:
+    """Nodes and initializers in the making."""
+
+    def __init__(self, half: bool) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self._half = half
+
+    def layer(self, x: str, modules: Sequence[nn.Module], where: str, *, grouped: bool = False) -> str:
+        """One layer of one or several parallel stacks; ``grouped``: their channels are apart already."""
+        module = modules[0]
+        if isinstance(module, nn.MaxPool2d):
+            side = cast(int, module.kernel_size)
+            return self.node("MaxPool", [x], f"{where}_pool", kernel_shape=[side, side], strides=[side, side])
+        blocks = [block for block in modules if isinstance(block, ConvBlock)]
+        weights, biases = zip(*(fold_batch_norm(block) for block in blocks), strict=True)
+        spec = blocks[0].spec
+        weight, bias = np.concatenate(weights), np.concatenate(biases)
+        x = self._conv(x, weight, bias, spec, len(blocks), grouped, where)
+        if spec.activation == "relu6":
+            return self.node(
+                "Clip", [x, self.constant(np.float32(0)), self.constant(np.float32(6))], f"{where}_relu6"
+            )
+        return self.node("Relu", [x], f"{where}_relu")
+
+    def _conv(
+        self, x: str, weight: Array, bias: Array, spec: Conv, stacks: int, grouped: bool, where: str
+    ) -> str:
+        if spec.depthwise:
+            groups = len(weight)
+        else:
+            groups = stacks if grouped else 1
+        before, after = spec.padding
+        return self.node(
+            "Conv",
+            [x, self.weight(weight), self.constant(bias)],
+            f"{where}_conv",
+            kernel_shape=[spec.kernel, spec.kernel],
+            strides=[spec.stride, spec.stride],
+            pads=[before, before, after, after],
+            group=groups,
+        )
+
+    def node(
+        self, kind: str, inputs: Sequence[str], label: str, *, output: str | None = None, **attributes: Any
+    ) -> str:
+        """Append a node with one output and return the output's name."""
+        name = output or f"{label}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def weight(self, values: Array) -> str:
+        """A large constant, stored as float16 where asked for and cast back when the file is loaded."""
+        if not self._half:
+            return self.constant(values)
+        return self.node("Cast", [self._store(values.astype(np.float16))], "weight", to=TensorProto.FLOAT)
+
+    def constant(self, values: Array | np.float32) -> str:
+        """A float32 constant."""
+        return self._store(np.asarray(values, dtype=np.float32))
+
+    def integers(self, values: Sequence[int]) -> str:
+        """An int64 constant."""
+        return self._store(np.asarray(values, dtype=np.int64))
+
+    def _store(self, values: NDArray[np.generic]) -> str:
+        name = f"value_{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+
+def fold_batch_norm(block: ConvBlock) -> tuple[Array, Array]:
+    """Weight and bias of the one convolution that does what convolution and batch norm (running) do."""
+    bn = block.bn
+    assert bn.running_mean is not None
+    assert bn.running_var is not None
+    scale = _array(bn.weight) / np.sqrt(_array(bn.running_var) + np.float32(bn.eps))
+    weight = _array(block.conv.weight) * scale[:, None, None, None]
+    own = _array(block.conv.bias) if block.conv.bias is not None else np.float32(0)
+    return weight, _array(bn.bias) + (own - _array(bn.running_mean)) * scale
+
+
+def _array(values: Tensor | None) -> Array:
+    assert values is not None
+    return np.asarray(values.detach().cpu().float().numpy())

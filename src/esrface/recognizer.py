@@ -1,0 +1,282 @@
+"""Image -> faces -> expressions: the only place where detection, engine and ensemble meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface._suggest import unknown_name
+from esrface.detection import Detection, Detector, create_detector
+from esrface.engine import Engine, EngineOutput, create_engine, join, run_views
+from esrface.ensemble import VOTES, Answers, build_expressions, combine_arrays
+from esrface.errors import InputError, ModelError
+from esrface.images import load_image
+from esrface.models.card import ModelCard
+from esrface.models.registry import ModelFile, resolve_model
+from esrface.preprocess import crop_face, to_input
+from esrface.results import Expression, Face
+from esrface.threads import resolve_threads
+
+if TYPE_CHECKING:
+    import os
+
+    import PIL.Image
+
+    Image = str | os.PathLike[str] | bytes | PIL.Image.Image | NDArray[Any]
+    Crops = Iterable[Image]
+    Color = Literal["rgb", "bgr"]
+
+BATCH = 32
+"""Faces put through the network at once: enough to keep it busy, and a few megabytes of memory."""
+
+
+class Recognizer:
+    """Recognises the expressions of all faces in pictures.
+
+    Thread-safe (one instance serves many threads), picklable (the copy loads the model anew) and a context
+    manager. Nothing is written and no network is used.
+
+    Args:
+        model: A shipped model's name (None: the default model), an ``.onnx`` file with its card beside it, or
+            a training run's folder.
+        detector: A name out of ``esrface.detection.DETECTOR_NAMES`` (``"none"`` takes the whole picture as
+            the face), or an object of your own with a detector's ``name`` and ``detect``.
+        device: ``"cpu"`` or ``"cuda"``.
+        batch_norm: ``"running"`` or ``"instance"``, only for the original's weights.
+        mirror: Whether to average the logits of the picture and its mirror image (twice the work); None: as
+            the card says.
+        vote: ``"mean"`` (of the branches' probabilities) or ``"plurality"`` (of the branches' emotions).
+        threads: How many the network and the detector may use each; None: as many as the process's CPU
+            affinity and cgroup quota allow.
+        min_face: Smallest face to report, in pixels of the box's larger side.
+        min_score: Lowest detection score to report, 0-1; None: the detector's own default.
+        max_faces: Report only this many of the largest faces; None: all.
+
+    Raises:
+        ModelError: The model is unknown, damaged, or does not fit its card.
+        DeviceError: The device cannot be used here.
+        DependencyError: The detector needs a package that is not installed.
+        InputError: Any other argument that cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        detector: str | Detector = "auto",
+        device: str = "cpu",
+        batch_norm: str | None = None,
+        mirror: bool | None = None,
+        vote: str = "mean",
+        threads: int | None = None,
+        *,
+        min_face: int = 0,
+        min_score: float | None = None,
+        max_faces: int | None = None,
+    ) -> None:
+        self._settings: dict[str, Any] = {
+            "model": model,
+            "detector": detector,
+            "device": device,
+            "batch_norm": batch_norm,
+            "mirror": mirror,
+            "vote": vote,
+            "threads": threads,
+            "min_face": min_face,
+            "min_score": min_score,
+            "max_faces": max_faces,
+        }
+        if vote not in VOTES:
+            raise InputError(unknown_name("vote", vote, VOTES))
+        self._vote = vote
+        self._file: ModelFile = resolve_model(model)
+        if batch_norm is not None:
+            raise ModelError(
+                f"batch_norm is for the original's .pt weights only; '{self.card.name}' is an ONNX model "
+                "with its statistics inside: leave batch_norm out"
+            )
+        self._mirror = self.card.mirror if mirror is None else bool(mirror)
+        count = resolve_threads(threads)
+        limits = {"min_face": min_face, "min_score": min_score, "max_faces": max_faces}
+        self._detector = _make_detector(detector, limits, count)
+        self._engine: Engine | None = create_engine(self._file, device=device, threads=count)
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self._file.card
+
+    @property
+    def detector(self) -> Detector:
+        """The detector in use; its ``name`` says what ``"auto"`` chose."""
+        return self._detector
+
+    @property
+    def mirror(self) -> bool:
+        """Whether the mirror image is looked at too."""
+        return self._mirror
+
+    def __call__(self, image: Image, *, color: Color = "rgb") -> list[Face]:
+        """Find the faces in one image and read their expressions.
+
+        Args:
+            image: A path, the bytes of an image file, a PIL image or an array (H, W, 3), (H, W, 4), (H, W)
+                of uint8 or of floats in 0-1 (see ``esrface.images.load_image``).
+            color: Channel order where ``image`` is an array.
+
+        Returns:
+            The faces, largest first; ``[]`` where there is none.
+
+        Raises:
+            InputError: ``image`` is nothing that can be read as a picture.
+        """
+        return self.recognize_many([image], color=color)[0]
+
+    def recognize_many(self, images: Iterable[Image], *, color: Color = "rgb") -> list[list[Face]]:
+        """Like calling with each image in turn, while the faces of several images share calls of the network.
+
+        ``images`` is read lazily and one image is held at a time, so memory stays flat.
+        """
+        found: list[list[Detection]] = []
+
+        def inputs() -> Iterator[NDArray[np.float32]]:
+            for image in images:
+                pixels = load_image(image, color=color)
+                found.append(self._detect(pixels))
+                for detection in found[-1]:
+                    yield to_input([self._crop(pixels, detection)], self.card.input)[0]
+
+        expressions = iter(self._express(inputs()))
+        return [
+            [Face(hit.box, hit.score, hit.landmarks, next(expressions)) for hit in detections]
+            for detections in found
+        ]
+
+    def predict(self, crops: Crops, *, color: Color = "rgb") -> list[Expression]:
+        """Expressions of faces that are cut out already: no detection, no margin.
+
+        Args:
+            crops: A list of arrays (H, W, 3) uint8, of any and also mixed sizes (whatever ``__call__`` takes
+                as an image will do too), or one array (N, H, W, 3).
+            color: Channel order of arrays.
+
+        Returns:
+            N expressions in the same order; ``[]`` for ``[]``.
+        """
+        return self._express(self._inputs(crops, color))
+
+    def forward(self, crops: Crops, *, color: Color = "rgb", class_maps: bool = False) -> EngineOutput:
+        """The network's own output for crops (as ``predict`` takes them): logits before temperature.
+
+        The mirror pass is included where this recogniser makes one. For evaluation and calibration over many
+        crops, together with ``esrface.ensemble.combine_arrays``.
+        """
+        outputs = list(self._outputs(self._inputs(crops, color), class_maps))
+        return join(outputs) if outputs else self._run([], class_maps)
+
+    def answers(self, crops: Crops, *, color: Color = "rgb") -> Answers:
+        """What ``predict`` says, as arrays over the N crops instead of N records."""
+        return self._combine(self.forward(crops, color=color))
+
+    def class_maps(self, crops: Crops, *, color: Color = "rgb") -> NDArray[np.float32]:
+        """(N, K, 8, h, w) class maps of crops (as ``predict`` takes them): logits by place, before the bias.
+
+        Their mean over h, w plus a bias is the logits; ``esrface.saliency`` turns them into maps to look at.
+        """
+        maps = self.forward(crops, color=color, class_maps=True).class_maps
+        assert maps is not None  # The engine refuses where the model has none.
+        return maps
+
+    def close(self) -> None:
+        """Let go of the network; using the recogniser afterwards is an error. Safe to repeat."""
+        self._engine = None
+
+    def __enter__(self) -> Recognizer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._settings
+
+    def __setstate__(self, settings: dict[str, Any]) -> None:
+        self.__init__(**settings)  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return (
+            f"Recognizer(model={self.card.name!r}, detector={self._detector.name!r}, "
+            f"device={self._settings['device']!r}, mirror={self._mirror}, vote={self._vote!r})"
+        )
+
+    def _detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        found = self._detector.detect(image)
+        return sorted(found, key=lambda detection: -detection.box.area)
+
+    def _crop(self, image: NDArray[np.uint8], detection: Detection) -> NDArray[np.uint8]:
+        # Without a detector the picture is taken to be a crop already: no margin, as in predict.
+        if self._detector.name == "none":
+            return image
+        return crop_face(image, detection.box, detection.landmarks, self.card.crop)
+
+    def _inputs(self, crops: Crops, color: Color) -> Iterator[NDArray[np.float32]]:
+        """The network's input (C, S, S) for each crop, one at a time."""
+        shape = crops.shape if isinstance(crops, np.ndarray) else None
+        is_one_image = isinstance(crops, (str, bytes)) or (shape is not None and len(shape) != 4)
+        if is_one_image or not isinstance(crops, Iterable):
+            got = f"an array of shape {shape}" if shape is not None else repr(crops)[:60]
+            raise InputError(
+                f"expected a list of crops or one array (N, H, W, 3), got {got}: put one crop into a list"
+            )
+        return (to_input([load_image(crop, color=color)], self.card.input)[0] for crop in crops)
+
+    def _express(self, inputs: Iterator[NDArray[np.float32]]) -> list[Expression]:
+        outputs = self._outputs(inputs, class_maps=False)
+        return [expression for output in outputs for expression in build_expressions(self._combine(output))]
+
+    def _outputs(self, inputs: Iterator[NDArray[np.float32]], class_maps: bool) -> Iterator[EngineOutput]:
+        """The network's output for every ``BATCH`` of the inputs (C, S, S)."""
+        self._network()
+        while batch := list(islice(inputs, BATCH)):
+            yield self._run(batch, class_maps)
+
+    def _run(self, inputs: list[NDArray[np.float32]], class_maps: bool) -> EngineOutput:
+        spec = self.card.input
+        stacked = np.empty((len(inputs), spec.channels, spec.size, spec.size), dtype=np.float32)
+        for row, one in zip(stacked, inputs, strict=True):
+            row[:] = one
+        return run_views(self._network(), stacked, mirror=self._mirror, class_maps=class_maps)
+
+    def _network(self) -> Engine:
+        if self._engine is None:
+            raise InputError("this recognizer is closed: make a new one")
+        return self._engine
+
+    def _combine(self, output: EngineOutput) -> Answers:
+        return combine_arrays(
+            output.logits,
+            output.affect,
+            temperature=self.card.temperature,
+            vote=self._vote,
+            affect_source=self.card.affect_source,
+            uncertainty=self.card.uncertainty,
+        )
+
+
+def _make_detector(detector: str | Detector, limits: dict[str, Any], threads: int) -> Detector:
+    if isinstance(detector, str):
+        return create_detector(detector, threads=threads, **limits)
+    if not callable(getattr(detector, "detect", None)):
+        raise InputError(f"expected a detector's name or an object with name and detect, got {detector!r}")
+    if limits != {"min_face": 0, "min_score": None, "max_faces": None}:
+        raise InputError(
+            "min_face, min_score and max_faces are for detectors given by name: set them on yours"
+        )
+    return detector

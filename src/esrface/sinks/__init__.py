@@ -1,0 +1,18 @@
+"""Where results go: each sink is a context manager that consumes frames (see ``esrface.sinks.base``)."""
+
+from esrface.sinks.base import MODES, Frame, RunSettings, Sink
+from esrface.sinks.csv_rows import CsvRows
+from esrface.sinks.jsonl_rows import JsonlRows
+from esrface.sinks.original_csv import OriginalCsv
+from esrface.sinks.pictures import AnnotatedPictures
+
+__all__ = [
+    "MODES",
+    "AnnotatedPictures",
+    "CsvRows",
+    "Frame",
+    "JsonlRows",
+    "OriginalCsv",
+    "RunSettings",
+    "Sink",
+]

@@ -1,0 +1,46 @@
+"""Rows as CSV: UTF-8, one header line, empty cells for what is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from esrface.rows import Row
+from esrface.sinks.row_sink import RowSink
+
+
+class CsvRows(RowSink):
+    """``--csv FILE``. Bytes of a path that are no UTF-8 become ``\\udc..`` escapes, so that any reader reads it."""
+
+    quoted = True
+
+    def header(self) -> str:
+        """The columns' names."""
+        return _line(self.columns)
+
+    def encode(self, rows: Sequence[Row]) -> str:
+        """One line a row; true and false are written like that."""
+        return "".join(_line([_cell(row[column]) for column in self.columns]) for row in rows)
+
+    def key(self, source: str) -> str:
+        """The path with escapes."""
+        return source.encode("utf-8", "backslashreplace").decode("utf-8")
+
+    def sources(self, file: TextIO) -> Iterator[str]:
+        """First cell of each row after the header."""
+        rows = csv.reader(file)
+        next(rows, None)
+        for cells in rows:
+            yield cells[0] if cells else ""
+
+
+def _line(cells: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value

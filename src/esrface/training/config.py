@@ -1,0 +1,84 @@
+"""Everything that decides how a training runs, as plain data that is saved with the run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from esrface.datasets.augment import Augmentation
+from esrface.errors import DataError
+
+ADVOCATES = (0.0, 0.0, 0.0, 0.15, 0.15, 0.3, 0.3, 0.5, 0.5)
+"""Strengths of the logit adjustment for nine branches: from none to advocates of the rare emotions."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run; two runs of equal configuration give equal curves on one kind of machine."""
+
+    network: str = "esr9-mobile"
+    init: str | None = None
+    """Archive or folder of public face features for the shared base; None starts from nothing."""
+    epochs: int = 12
+    batch: int = 64
+    seed: int = 1
+    optimizer: str = "adamw"
+    """``"adamw"`` or ``"sgd"`` (Nesterov momentum 0.9)."""
+    lr: float = 6e-4
+    """Peak learning rate of the shared base."""
+    branch_lr_factor: float = 4.0
+    """Rate of the branches over that of the base: they start from nothing, the base may not."""
+    weight_decay: float = 0.02
+    """On weights only, never on biases and batch norms."""
+    warmup_steps: int = 400
+    clip_norm: float = 5.0
+    ema: float = 0.999
+    """Decay of the running average of the weights, which is what is evaluated and exported."""
+    keep: float = 0.75
+    """Share of the images that each branch ever sees: a bag of its own, fixed for the run."""
+    advocates: tuple[float, ...] = ADVOCATES
+    """Per branch, the strength of its logit adjustment (Menon et al., 2021): the loss sees
+    ``logits + strength * log prior``, so that a strong advocate speaks up for rare emotions."""
+    input_mean: float = 127.5
+    input_std: float = 64.0
+    """The network sees ``(pixel - mean) / std``, pixels in 0-255."""
+    precision: str = "auto"
+    """``"fp32"``, ``"bf16"`` or ``"auto"``: bf16 where the hardware computes in it."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def save(self, path: Path) -> None:
+        """Write as YAML."""
+        path.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False), encoding="utf-8")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for YAML and JSON."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read what `TrainConfig.save` wrote; a malformed file is a `DataError`."""
+    try:
+        plain: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        strengths: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in plain.pop("augmentation").items()
+        }
+        plain["augmentation"] = Augmentation(**strengths)
+        plain["advocates"] = tuple(plain["advocates"])
+        return TrainConfig(**plain)
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not the configuration of a training run ({error})") from error
+
+
+def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
+    """Fields in which two configurations differ, as ``"epochs 8 != 12"``."""
+    left, right = asdict(one), asdict(other)
+    return [f"{key} {left[key]} != {right[key]}" for key in left if left[key] != right[key]]

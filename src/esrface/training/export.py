@@ -1,0 +1,250 @@
+"""From a finished run to a model file and its card: the two things that recognising needs.
+
+Weights become an ONNX graph; what only labelled images can tell (temperature, uncertainty measure, scores)
+is fitted on the validation split through the engine that users run, so that the card's figures are the
+shipped file's figures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from esrface.datasets.ferplus import FerPlusSplit, load_ferplus, pixel_hashes
+from esrface.emotions import EMOTIONS
+from esrface.engine.onnx import OnnxEngine
+from esrface.ensemble import combine_arrays
+from esrface.errors import DataError, ModelError
+from esrface.evaluation import metrics
+from esrface.evaluation.calibration import fit_card
+from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, UncertaintySpec
+from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
+from esrface.networks.config import network_config
+from esrface.networks.esr import ESR
+from esrface.networks.onnx_export import to_onnx
+from esrface.outputs import write_whole
+from esrface.preprocess import to_input
+from esrface.training.config import TrainConfig, load_config
+from esrface.training.ferplus import CONFIG, WEIGHTS, judged_split, training_faces
+from esrface.training.loss import log_prior
+
+FERPLUS_TERMS = (
+    "FER2013 pictures were gathered by a web search and carry no stated licence; the FER+ labels are MIT"
+)
+FEATURES_TERMS = "model file Apache-2.0 (HSE_FaceRec_tf), distributed under MIT; VGGFace2 is for research"
+WEIGHTS_LICENCE = "MIT for what is ours; learnt from data with terms of their own (see training_data): check them for your use"
+
+FERPLUS_CROP = CropRule(margin=0.0, square=True, align=False)
+"""FER+'s own framing of a face, against the boxes of the default detector."""
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+"""Shares of the log prior at which accuracy and mean recall are shown."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What the exporter is told; the rest follows from run and data."""
+
+    name: str = "model"
+    version: str = "1"
+    description: str = "Nine-branch ESR trained on FER+"
+    mirror: bool = False
+    """Whether the card asks for the mirror pass by default."""
+    share: float = 1.0
+    """Share of every branch's logit adjustment that is given back; 1: probabilities of the natural prior."""
+    half: bool = True
+    """Store the weights as float16."""
+    crop: CropRule = FERPLUS_CROP
+
+
+def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = None) -> ModelFile:
+    """Write ``model.onnx`` and ``card.json`` into a finished FER+ run and return them.
+
+    Raises:
+        DataError: the run is not finished, or data is not the FER+ folder.
+        ModelError: the file written does not answer as the network does.
+    """
+    options = options or ExportOptions()
+    config = load_config(run / CONFIG)
+    network = load_network(run, config)
+    prior = log_prior(training_faces(data).targets)
+    shift = options.share * torch.tensor(config.advocates)[:, None] * prior
+    content = to_onnx(network, logit_shift=shift.numpy(), half=options.half).SerializeToString()
+    spec = InputSpec(
+        size=network.config.input_size,
+        channels=network.config.input_channels,
+        color="gray",
+        mean=(config.input_mean,) * network.config.input_channels,
+        std=(config.input_std,) * network.config.input_channels,
+    )
+    split, labels = judged_split(data, "valid")
+    one, mirrored = engine_logits(content, spec, split.pixels)
+    verify(network, content, to_input(_as_rgb(split.pixels[:64]), spec), shift.numpy(), options.half)
+    both = ((one + mirrored) / 2).astype(np.float32)
+    used = both if options.mirror else one
+    fitted = fit_card(used, labels)
+    card = ModelCard(
+        name=options.name,
+        version=options.version,
+        description=options.description,
+        network=network.config.to_dict(),
+        input=spec,
+        crop=options.crop,
+        emotions=EMOTIONS,
+        branches=network.config.branches,
+        temperature=fitted.pop("temperature"),
+        mirror=options.mirror,
+        uncertainty=UncertaintySpec(**fitted.pop("uncertainty")),
+        affect_source="circumplex",
+        logit_adjustment=_adjustment(config, options, prior.numpy(), used, labels),
+        training_data=_training_data(config),
+        protocol=_protocol(config),
+        seeds=(config.seed,),
+        scores=_scores(one, both, options.mirror, split, labels, data, fitted),
+        licence=WEIGHTS_LICENCE,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+    write_whole(run / RUN_MODEL, content, overwrite=True)
+    write_whole(run / RUN_CARD, card.to_json().encode(), overwrite=True)
+    return ModelFile(run / RUN_MODEL, card)
+
+
+def load_network(run: Path, config: TrainConfig) -> ESR:
+    """The finished run's averaged weights in their network, ready to answer."""
+    if not (run / WEIGHTS).is_file():
+        raise DataError(f"{run}: no {WEIGHTS} here; the run is not finished, go on with --resume")
+    network = ESR(network_config(config.network)).eval()
+    network.load_state_dict(load_file(run / WEIGHTS))
+    return network
+
+
+def engine_logits(
+    content: bytes, spec: InputSpec, pixels: NDArray[np.uint8], batch: int = 256
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logits (N, K, 8) of grey faces (N, H, W) and of their mirror images, by the engine that users run."""
+    engine = OnnxEngine(content)
+    views: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
+    for start in range(0, len(pixels), batch):
+        x = to_input(_as_rgb(pixels[start : start + batch]), spec)
+        views[0].append(engine.run(x).logits)
+        views[1].append(engine.run(np.ascontiguousarray(x[..., ::-1])).logits)
+    return np.concatenate(views[0]), np.concatenate(views[1])
+
+
+def verify(
+    network: ESR, content: bytes, inputs: NDArray[np.float32], shift: NDArray[np.float32], half: bool
+) -> float:
+    """Largest difference of the branches' probabilities between file and network; ModelError if too large.
+
+    With float32 weights 1e-4 is allowed; with float16 weights 0.01, and the card's scores are the file's own.
+    """
+    with torch.no_grad():
+        expected = network(torch.from_numpy(inputs)).logits.numpy() + shift
+    given = OnnxEngine(content).run(inputs).logits
+    difference = float(np.abs(_softmax(given) - _softmax(expected)).max())
+    if difference > (0.01 if half else 1e-4):
+        raise ModelError(
+            f"the exported file answers unlike the network (probabilities differ by {difference:.2g})"
+        )
+    return difference
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    return combine_arrays(logits, None).branch_probabilities
+
+
+def _as_rgb(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return [np.repeat(face[..., None], 3, axis=2) for face in pixels]
+
+
+def _adjustment(
+    config: TrainConfig,
+    options: ExportOptions,
+    prior: NDArray[np.float32],
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+) -> dict[str, Any] | None:
+    """What was done to the biases, and the whole curve of accuracy against mean recall."""
+    if not any(config.advocates):
+        return None
+    strengths = np.array(config.advocates, dtype=np.float32)[:, None] * prior
+    curve = []
+    for share in SHARES:
+        emotion = combine_arrays(logits + (share - options.share) * strengths, None).emotion
+        confusion = metrics.confusion_matrix(emotion, labels)
+        curve.append(
+            {
+                "share": share,
+                "accuracy": metrics.accuracy(emotion, labels),
+                "mean_recall": metrics.mean_recall(confusion),
+            }
+        )
+    return {
+        "strengths": list(config.advocates),
+        "share": options.share,
+        "log_prior": {name: float(value) for name, value in zip(EMOTIONS, prior, strict=True)},
+        "curve_on_validation": curve,
+    }
+
+
+def _scores(
+    one: NDArray[np.float32],
+    both: NDArray[np.float32],
+    mirror: bool,
+    split: FerPlusSplit,
+    labels: NDArray[np.int64],
+    data: Path,
+    fitted: dict[str, Any],
+) -> tuple[dict[str, Any], ...]:
+    """The default inference in full, the other one in short, and both without copies of training images."""
+    origin = {"data": "FER+", "split": "valid"}
+    rule = "8 classes, majority rule, PublicTest (the split that chose the model)"
+    default, other = (both, one) if mirror else (one, both)
+    names = ("image and mirror image", "one view") if mirror else ("one view", "image and mirror image")
+    seen = np.isin(pixel_hashes(split.pixels), pixel_hashes(load_ferplus(data, "train").pixels))
+    return (
+        {**origin, "protocol": f"{rule}; {names[0]} (default)", **fitted},
+        {
+            **origin,
+            "protocol": f"{rule}; {names[0]}, without copies of training images",
+            **_short(default[~seen], labels[~seen]),
+        },
+        {**origin, "protocol": f"{rule}; {names[1]}", **_short(other, labels)},
+    )
+
+
+def _short(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
+    emotion = combine_arrays(logits, None).emotion
+    confusion = metrics.confusion_matrix(emotion, labels)
+    return {
+        "images": len(labels),
+        "accuracy": metrics.accuracy(emotion, labels),
+        "mean_recall": metrics.mean_recall(confusion),
+    }
+
+
+def _training_data(config: TrainConfig) -> tuple[TrainingData, ...]:
+    ferplus = TrainingData(
+        "FER+ (FER2013 pictures, ten votes each)", "training and validation", FERPLUS_TERMS
+    )
+    if config.init is None:
+        return (ferplus,)
+    features = TrainingData(
+        "VGGFace2, by a face-recognition MobileNet", "start of the shared base", FEATURES_TERMS
+    )
+    return (ferplus, features)
+
+
+def _protocol(config: TrainConfig) -> dict[str, Any]:
+    """The run's configuration, with the start's name instead of its path on the trainer's machine."""
+    plain = config.to_dict()
+    plain["init"] = None if config.init is None else Path(config.init).name
+    plain["selection"] = "the averaged weights after the last epoch; no epoch was picked"
+    return plain

@@ -1,0 +1,187 @@
+"""Train an ESR on FER+: our protocol, from the data folder to a run folder.
+
+A run folder holds ``config.yaml``, ``metrics.csv`` (a row an epoch), ``checkpoint.pt`` (to go on from) and,
+at the end, the averaged weights in ``weights.safetensors``; `esrface.training.export` makes the model file.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+from esrface.datasets.augment import plain_view
+from esrface.datasets.ferplus import FerPlusSplit, load_ferplus, majority_labels, pixel_hashes, soft_labels
+from esrface.ensemble import combine_arrays
+from esrface.errors import DataError
+from esrface.evaluation import metrics
+from esrface.networks.config import network_config
+from esrface.networks.esr import ESR
+from esrface.networks.face_features import init_base_from_face_features
+from esrface.training.checkpoint import load_checkpoint, save_checkpoint
+from esrface.training.config import TrainConfig, differences, load_config
+from esrface.training.trainer import Epoch, FaceSet, Trainer
+
+WEIGHTS = "weights.safetensors"
+CONFIG = "config.yaml"
+METRICS = "metrics.csv"
+
+logger = logging.getLogger("esrface")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the averaged weights do on validation, majority rule, shares 0-1."""
+
+    accuracy: float
+    """One view."""
+    accuracy_mirror: float
+    """Logits of the image and its mirror image averaged."""
+    mean_branch: float
+    """Mean accuracy of the branches by themselves, one view."""
+    disagreement: float
+    """Mean share of images on which two branches differ."""
+    mean_recall: float
+    """Over the classes, mirror pass on."""
+    ece: float
+    """Before temperature, mirror pass on."""
+
+
+Report = Callable[[Epoch, Validation], None]
+
+
+def train_ferplus(
+    data: Path,
+    run: Path,
+    config: TrainConfig,
+    *,
+    device: str = "cpu",
+    resume: bool = False,
+    progress: Callable[[int, int, int], None] | None = None,
+    report: Report | None = None,
+) -> Path:
+    """Train on FER+ and return the path of the weights.
+
+    Args:
+        data: folder with the training and validation splits in any layout of `load_ferplus`.
+        run: folder to write; a run that is already there is refused unless ``resume``.
+        config: everything that decides the outcome.
+        device: torch device.
+        resume: go on from the run's last checkpoint, if its configuration is the same.
+        progress: called with (epoch from 1, images done, images an epoch).
+        report: called after every epoch.
+
+    Raises:
+        DataError: data or run cannot be used as they are.
+        OutputError: a checkpoint cannot be written.
+    """
+    _open_run(run, config, resume)
+    training, (judged, labels) = training_faces(data), judged_split(data, "valid")
+    network = build_network(config, training)
+    trainer = Trainer(network, training, config, torch.device(device))
+    state = load_checkpoint(run) if resume else None
+    if state is not None:
+        trainer.restore(state)
+    seen = None if progress is None else lambda done, total: progress(trainer.done + 1, done, total)
+    for epoch in trainer.epochs(seen):
+        one, mirrored = (view.numpy() for view in trainer.predict(torch.from_numpy(judged.pixels)))
+        result = validate(one, mirrored, labels)
+        _log_epoch(run / METRICS, epoch, result)
+        save_checkpoint(run, trainer.state())
+        if report is not None:
+            report(epoch, result)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in trainer.averaged.state_dict().items()}
+    part = run / f"{WEIGHTS}.part"
+    save_file(weights, part)
+    part.replace(run / WEIGHTS)
+    return run / WEIGHTS
+
+
+def training_faces(data: Path) -> FaceSet:
+    """The training split with soft labels, less the images whose pixels stand in the validation split too."""
+    split = load_ferplus(data, "train")
+    held_out = pixel_hashes(load_ferplus(data, "valid").pixels)
+    targets = soft_labels(split.votes)
+    repeated = np.isin(pixel_hashes(split.pixels), held_out)
+    usable = (targets.sum(axis=1) > 0) & ~repeated
+    if not usable.any():
+        raise DataError(f"{data}: no training image has a usable label")
+    logger.info(
+        "%d training images, %d left out as copies of validation images", usable.sum(), repeated.sum()
+    )
+    return FaceSet(torch.from_numpy(split.pixels[usable]), torch.from_numpy(targets[usable]))
+
+
+def build_network(config: TrainConfig, training: FaceSet) -> ESR:
+    """The configured network at its start: random by the seed, the base from face features where asked."""
+    torch.manual_seed(config.seed)
+    network = ESR(network_config(config.network))
+    if config.init is not None:
+        sample = training.pixels[torch.randperm(len(training))[:256]]
+        size = network.config.input_size
+        faces = plain_view(sample, size, config.input_mean, config.input_std)
+        init_base_from_face_features(network, Path(config.init), faces, config.input_mean, config.input_std)
+    return network
+
+
+def validate(
+    one: NDArray[np.float32], mirrored: NDArray[np.float32], labels: NDArray[np.int64]
+) -> Validation:
+    """Judge logits (N, K, 8) of one view and of the mirrored one against labels (N,)."""
+    single, both = combine_arrays(one, None), combine_arrays((one + mirrored) / 2, None)
+    return Validation(
+        accuracy=metrics.accuracy(single.emotion, labels),
+        accuracy_mirror=metrics.accuracy(both.emotion, labels),
+        mean_branch=float(metrics.branch_accuracies(single.branch_emotion, labels).mean()),
+        disagreement=metrics.mean_disagreement(single.branch_emotion),
+        mean_recall=metrics.mean_recall(metrics.confusion_matrix(both.emotion, labels)),
+        ece=metrics.expected_calibration_error(both.probabilities, labels),
+    )
+
+
+def _open_run(run: Path, config: TrainConfig, resume: bool) -> None:
+    written = run / CONFIG
+    if written.exists():
+        if not resume:
+            raise DataError(f"{run}: a run is already there; pass --resume to go on or choose another --out")
+        changed = differences(load_config(written), config)
+        if changed:
+            raise DataError(f"{run}: cannot resume with another configuration ({'; '.join(changed)})")
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    config.save(written)
+
+
+def _log_epoch(path: Path, epoch: Epoch, result: Validation) -> None:
+    """One row an epoch; a row of the same epoch from a run that was killed before its checkpoint goes."""
+    values = {
+        "epoch": epoch.number,
+        "loss": round(epoch.loss, 5),
+        "seconds": round(epoch.seconds, 1),
+        "images_per_s": round(epoch.images_per_s, 1),
+        **{name: round(value, 5) for name, value in asdict(result).items()},
+    }
+    earlier: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            earlier = [row for row in csv.DictReader(file) if int(row["epoch"]) < epoch.number]
+    part = path.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, values.keys())
+        writer.writeheader()
+        writer.writerows([*earlier, {key: str(value) for key, value in values.items()}])
+    part.replace(path)
+
+
+def judged_split(data: Path, split: str) -> tuple[FerPlusSplit, NDArray[np.int64]]:
+    """The images of a split that the majority rule labels, and their labels (N,)."""
+    images = load_ferplus(data, split)
+    labels = majority_labels(images.votes)
+    return images.select(labels >= 0), labels[labels >= 0]

@@ -1,0 +1,205 @@
+"""The training loop: epochs over a set of faces, with everything needed to stop and go on.
+
+All randomness of an epoch (order, views, dropout) derives from the seed and the epoch's number, so a run that
+was killed and resumed from its last checkpoint walks the same way as one that was not.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from esrface.datasets.augment import augment, plain_view
+from esrface.errors import DataError
+from esrface.networks.esr import ESR
+from esrface.training.config import TrainConfig
+from esrface.training.loss import ensemble_loss, log_prior
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """Faces and their target distributions, in memory."""
+
+    pixels: Tensor
+    """(N, 48, 48) uint8 grey."""
+    targets: Tensor
+    """(N, 8) float32."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def to(self, device: torch.device) -> FaceSet:
+        """The same on a device."""
+        return FaceSet(self.pixels.to(device), self.targets.to(device))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to."""
+
+    number: int
+    """From 1."""
+    loss: float
+    seconds: float
+    images_per_s: float
+
+
+Progress = Callable[[int, int], None]
+"""Called after every step with images done and images in all."""
+
+
+class Trainer:
+    """Trains one network on one set of faces; iterate over `epochs` and look at `averaged` in between."""
+
+    def __init__(self, network: ESR, faces: FaceSet, config: TrainConfig, device: torch.device) -> None:
+        if len(config.advocates) != network.config.branches:
+            given, needed = len(config.advocates), network.config.branches
+            raise DataError(f"{given} advocate strengths for {needed} branches; give one each")
+        self.config = config
+        self.device = device
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged: ESR = copy.deepcopy(self.network).eval()
+        """Running average of the weights."""
+        self.faces = faces.to(device)
+        self.log_prior = log_prior(self.faces.targets)
+        self.adjustment = torch.tensor(config.advocates, device=device)[:, None] * self.log_prior
+        bags = torch.Generator().manual_seed(config.seed)
+        self._kept = (torch.rand(len(faces), network.config.branches, generator=bags) < config.keep).to(
+            device
+        )
+        self._optimizer = _optimizer(self.network, config)
+        self._steps_per_epoch = len(faces) // config.batch
+        self._autocast = _use_bf16(config.precision, device)
+        self.done = 0
+        """Epochs finished."""
+
+    def epochs(self, progress: Progress | None = None) -> Iterator[Epoch]:
+        """Train to the end of the schedule, yielding after every epoch."""
+        while self.done < self.config.epochs:
+            yield self._train_epoch(progress)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `restore` needs to go on."""
+        return {
+            "epoch": self.done,
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.done = state["epoch"]
+
+    @torch.no_grad()
+    def predict(self, pixels: Tensor, batch: int = 128) -> tuple[Tensor, Tensor]:
+        """Logits (N, K, 8) of the averaged weights on faces (N, 48, 48) as they are, and on their mirror
+        images; each branch's logit adjustment is given back in full."""
+        views: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for chunk in torch.split(pixels, batch):
+            x = self._input(plain_view(chunk.to(self.device), self._size, *self._scale))
+            for view, logits in zip((x, x.flip(-1)), views, strict=True):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
+                    answer = self.averaged(view).logits
+                logits.append((answer.float() + self.adjustment).cpu())
+        return torch.cat(views[0]), torch.cat(views[1])
+
+    @property
+    def _size(self) -> int:
+        return int(self.network.config.input_size)
+
+    @property
+    def _scale(self) -> tuple[float, float]:
+        return self.config.input_mean, self.config.input_std
+
+    def _input(self, x: Tensor) -> Tensor:
+        channels = self.network.config.input_channels
+        return x.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
+
+    def _train_epoch(self, progress: Progress | None) -> Epoch:
+        config = self.config
+        seed = config.seed * 100_003 + self.done
+        torch.manual_seed(seed)
+        order = torch.randperm(len(self.faces), generator=torch.Generator().manual_seed(seed)).to(self.device)
+        views = torch.Generator(device=self.device).manual_seed(seed)
+        self.network.train()
+        started = time.monotonic()
+        total = 0.0
+        for step in range(self._steps_per_epoch):
+            chosen = order[step * config.batch : (step + 1) * config.batch]
+            x = augment(self.faces.pixels[chosen], self._size, config.augmentation, *self._scale, views)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
+                logits = self.network(self._input(x)).logits
+            loss = ensemble_loss(
+                logits.float(), self.faces.targets[chosen], self._kept[chosen], self.adjustment
+            )
+            if not torch.isfinite(loss):
+                raise DataError(
+                    f"the loss became {loss.item()} in epoch {self.done + 1}, step {step + 1}: lower --lr"
+                )
+            self._step(loss, self.done * self._steps_per_epoch + step)
+            total += loss.item()
+            if progress is not None:
+                progress((step + 1) * config.batch, self._steps_per_epoch * config.batch)
+        self.done += 1
+        seconds = time.monotonic() - started
+        images = self._steps_per_epoch * config.batch
+        return Epoch(self.done, total / max(1, self._steps_per_epoch), seconds, images / seconds)
+
+    def _step(self, loss: Tensor, number: int) -> None:
+        config = self.config
+        share = learning_rate_share(number, config.warmup_steps, config.epochs * self._steps_per_epoch)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * share
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
+        self._optimizer.step()
+        # A young average follows quickly, or it would remember its random start for epochs.
+        _follow(self.averaged, self.network, min(config.ema, (1 + number) / (10 + number)))
+
+
+def learning_rate_share(step: int, warmup: int, steps: int) -> float:
+    """Share of the peak rate at a step: a linear rise, then half a cosine down to 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def _optimizer(network: ESR, config: TrainConfig) -> torch.optim.Optimizer:
+    groups = []
+    for part, lr in ((network.base, config.lr), (network.branches, config.lr * config.branch_lr_factor)):
+        weights = [p for p in part.parameters() if p.ndim > 1]
+        others = [p for p in part.parameters() if p.ndim <= 1]
+        groups.append({"params": weights, "lr": lr, "peak_lr": lr, "weight_decay": config.weight_decay})
+        groups.append({"params": others, "lr": lr, "peak_lr": lr, "weight_decay": 0.0})
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the average towards the network: weights and batch-norm statistics alike."""
+    ours = [t for t in average.state_dict().values() if t.is_floating_point()]
+    theirs = [t for t in network.state_dict().values() if t.is_floating_point()]
+    torch._foreach_lerp_(ours, theirs, 1 - decay)
+
+
+def _use_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16; ``auto`` asks the hardware, since emulated bf16 is slower than fp32."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())

@@ -1,0 +1,178 @@
+"""Training on drawn faces: it learns, it can be killed, and it refuses what does not fit."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drawn import write_ferplus
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # tiny networks: a second thread would only wait
+
+from esrface.datasets.augment import Augmentation, augment, plain_view  # noqa: E402
+from esrface.datasets.ferplus import load_ferplus  # noqa: E402
+from esrface.emotions import EMOTIONS  # noqa: E402
+from esrface.errors import DataError  # noqa: E402
+from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
+from esrface.training.config import TrainConfig, load_config  # noqa: E402
+from esrface.training.ferplus import METRICS, WEIGHTS, train_ferplus, training_faces  # noqa: E402
+from esrface.training.loss import ensemble_loss  # noqa: E402
+from esrface.training.trainer import learning_rate_share  # noqa: E402
+
+STILL = Augmentation(
+    rotation_deg=0, scale_log=0, shift=0, shear=0, contrast=(1, 1), brightness=0, erase_probability=0
+)
+SHORT = TrainConfig(
+    network="tiny", epochs=10, batch=8, lr=0.01, branch_lr_factor=1, warmup_steps=5, ema=0.8,
+    precision="fp32", augmentation=STILL,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that trains in seconds, known by the name ``tiny``."""
+
+    def tiny() -> NetworkConfig:
+        base = (Conv(8, padding=(1, 1)), MaxPool(), Conv(16, padding=(1, 1)), MaxPool())
+        return NetworkConfig("tiny", 48, 1, base, (Conv(16), MaxPool(), Conv(16)), dropout=0.1)
+
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("ferplus")
+    write_ferplus(root, "zip", "train", ["Happy", "Sad", "Surprise"] * 21 + ["NF"], first_seed=100)
+    write_ferplus(root, "zip", "valid", ["Happy", "Sad", "Surprise"] * 6, first_seed=500)
+    return root
+
+
+def curve(run: Path) -> list[dict[str, str]]:
+    with (run / METRICS).open(newline="") as file:
+        return [
+            {k: v for k, v in row.items() if k not in ("seconds", "images_per_s")}
+            for row in csv.DictReader(file)
+        ]
+
+
+def test_it_learns_and_a_killed_run_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    train_ferplus(data, whole, SHORT)
+
+    def kill(epoch: int, done: int, _total: int) -> None:
+        if epoch == 2 and done > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_ferplus(data, torn, SHORT, progress=kill)
+    assert len(curve(torn)) == 1
+    assert not (torn / WEIGHTS).exists()
+    train_ferplus(data, torn, SHORT, resume=True)
+    assert curve(torn) == curve(whole)
+    assert (torn / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    losses = [float(row["loss"]) for row in curve(whole)]
+    assert losses[-1] < 0.5 * losses[0]
+    assert float(curve(whole)[-1]["accuracy_mirror"]) > 0.8
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_run_that_is_there_is_not_overwritten_nor_resumed_with_another_configuration(
+    data: Path, tmp_path: Path
+) -> None:
+    once = replace(SHORT, epochs=1)
+    train_ferplus(data, tmp_path / "run", once)
+    with pytest.raises(DataError, match="--resume"):
+        train_ferplus(data, tmp_path / "run", once)
+    with pytest.raises(DataError, match=r"another configuration \(batch 8 != 4\)"):
+        train_ferplus(data, tmp_path / "run", replace(once, batch=4), resume=True)
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"torn")
+    with pytest.raises(DataError, match="not a checkpoint"):
+        train_ferplus(data, tmp_path / "run", once, resume=True)
+
+
+def test_a_hostile_checkpoint_is_not_unpickled(data: Path, tmp_path: Path) -> None:
+    once = replace(SHORT, epochs=1)
+    train_ferplus(data, tmp_path / "run", once)
+    torch.save({"epoch": Path("/")}, tmp_path / "run" / "checkpoint.pt")  # an object, not data
+    with pytest.raises(DataError, match="not a checkpoint"):
+        train_ferplus(data, tmp_path / "run", once, resume=True)
+
+
+def test_copies_of_validation_images_and_images_without_label_are_left_out(tmp_path: Path) -> None:
+    write_ferplus(tmp_path, "microsoft", "train", ["Happy"] * 5 + ["unknown"], first_seed=10)
+    write_ferplus(tmp_path, "microsoft", "valid", ["Happy"] * 3, first_seed=12)
+    faces = training_faces(tmp_path)
+    assert len(faces) == 2
+    train = load_ferplus(tmp_path, "train")
+    np.testing.assert_array_equal(faces.pixels.numpy(), train.pixels[:2])
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_says_where(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"epoch 1, step \d+: lower --lr"):
+        train_ferplus(data, tmp_path / "run", replace(SHORT, lr=1e30, clip_norm=1e30))
+
+
+def test_every_branch_needs_a_strength(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="2 advocate strengths for 9 branches"):
+        train_ferplus(data, tmp_path / "run", replace(SHORT, advocates=(0.0, 0.5)))
+
+
+def test_configuration_survives_its_file(tmp_path: Path) -> None:
+    config = replace(SHORT, init="x.tgz", advocates=(0.0,) * 9)
+    config.save(tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+    (tmp_path / "config.yaml").write_text("- a list")
+    with pytest.raises(DataError, match="not the configuration"):
+        load_config(tmp_path / "config.yaml")
+
+
+def test_loss_counts_each_branch_on_its_own_bag_with_its_own_prior() -> None:
+    logits = torch.zeros(2, 2, len(EMOTIONS))
+    targets = torch.eye(len(EMOTIONS))[:2]
+    kept = torch.tensor([[True, True], [False, True]])
+    adjustment = torch.zeros(2, len(EMOTIONS))
+    adjustment[1, 0] = np.log(2)
+    # Branch 1 sees image 0 only, evenly: log 8. Branch 2 sees p = (2/9, 1/9, …) on both.
+    expected = (np.log(8) + (np.log(9 / 2) + np.log(9)) / 2) / 2
+    assert ensemble_loss(logits, targets, kept, adjustment).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_learning_rate_rises_then_falls_to_nothing() -> None:
+    shares = [learning_rate_share(step, 10, 110) for step in range(111)]
+    assert shares[0] == pytest.approx(0.1)
+    assert shares[10] == pytest.approx(1.0)
+    assert shares[60] == pytest.approx(0.5)
+    assert shares[110] == pytest.approx(0.0)
+    assert np.argmax(shares) in (9, 10)
+
+
+def test_augmentation_of_no_strength_is_the_face_or_its_mirror_image() -> None:
+    pixels = torch.randint(
+        0, 256, (40, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    views = augment(pixels, 96, STILL, 127.5, 64.0, torch.Generator().manual_seed(1))
+    plain = plain_view(pixels, 96, 127.5, 64.0)
+    same = [torch.allclose(view, face, atol=1e-3) for view, face in zip(views, plain, strict=True)]
+    mirrored = [
+        torch.allclose(view, face.flip(-1), atol=1e-3) for view, face in zip(views, plain, strict=True)
+    ]
+    assert all(a != b for a, b in zip(same, mirrored, strict=True))
+    assert 8 < sum(same) < 32
+
+
+def test_augmentation_is_random_by_its_generator_only_and_stays_in_range() -> None:
+    pixels = torch.randint(0, 256, (64, 48, 48), dtype=torch.uint8)
+    one, two, other = (
+        augment(pixels, 60, Augmentation(), 0.0, 1.0, torch.Generator().manual_seed(seed))
+        for seed in (3, 3, 4)
+    )
+    assert torch.equal(one, two)
+    assert not torch.allclose(one, other)
+    assert one.shape == (64, 1, 60, 60)
+    assert one.min() >= 0
+    assert one.max() <= 255
