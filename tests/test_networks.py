@@ -91,6 +91,19 @@ def test_onnx_answers_as_torch_does(name: str) -> None:
             np.testing.assert_allclose(values, getattr(expected, output).numpy(), atol=tolerance)
 
 
+def test_branches_that_see_a_share_of_the_channels_see_different_ones_and_export_the_same() -> None:
+    network = lively_network(network_config("esr9-mobile", subspace=0.5))
+    assert len({tuple(branch.seen.tolist()) for branch in network.branches}) == 9
+    assert all(len(branch.seen) == 256 for branch in network.branches)
+    faces = faces_for(network.config)
+    session = ort.InferenceSession(
+        to_onnx(network, half=False).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    with torch.no_grad():
+        expected = network(faces).logits.numpy()
+    np.testing.assert_allclose(session.run(["logits"], {"input": faces.numpy()})[0], expected, atol=1e-5)
+
+
 def test_logit_shift_moves_the_exported_logits_and_nothing_else() -> None:
     network = lively_network(network_config("esr9-small"))
     faces = {"input": faces_for(network.config).numpy()}

@@ -20,8 +20,9 @@ from esrface.emotions import EMOTIONS  # noqa: E402
 from esrface.errors import DataError  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
 from esrface.training.config import TrainConfig, load_config  # noqa: E402
-from esrface.training.ferplus import METRICS, WEIGHTS, train_ferplus, training_faces  # noqa: E402
+from esrface.training.ferplus import METRICS, train_ferplus, training_faces  # noqa: E402
 from esrface.training.loss import ensemble_loss  # noqa: E402
+from esrface.training.teacher import WEIGHTS, load_network  # noqa: E402
 from esrface.training.trainer import learning_rate_share  # noqa: E402
 
 STILL = Augmentation(
@@ -79,6 +80,23 @@ def test_it_learns_and_a_killed_run_goes_on_as_if_nothing_had_happened(data: Pat
     assert losses[-1] < 0.5 * losses[0]
     assert float(curve(whole)[-1]["accuracy_mirror"]) > 0.8
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_finished_run_can_teach_and_give_its_base(data: Path, tmp_path: Path) -> None:
+    teacher, student = tmp_path / "teacher", tmp_path / "student"
+    train_ferplus(data, teacher, replace(SHORT, epochs=6))
+    taught = replace(SHORT, epochs=1, init=str(teacher), teachers=(str(teacher),), teacher_share=1.0)
+    train_ferplus(data, student, taught)
+    base = load_network(teacher, load_config(teacher / "config.yaml")).base.state_dict()
+    moved = load_network(student, load_config(student / "config.yaml")).base.state_dict()
+    weights = "0.conv.weight"
+    assert not torch.equal(moved[weights], base[weights])
+    assert (moved[weights] - base[weights]).abs().max() < 0.1  # one short epoch away, not a new start
+    alone = tmp_path / "alone"
+    train_ferplus(data, alone, replace(taught, teachers=()))
+    assert curve(alone)[0]["loss"] != curve(student)[0]["loss"]
+    with pytest.raises(DataError, match="not the configuration"):
+        train_ferplus(data, tmp_path / "lost", replace(SHORT, teachers=(str(tmp_path / "nowhere"),)))
 
 
 def test_a_run_that_is_there_is_not_overwritten_nor_resumed_with_another_configuration(
@@ -139,7 +157,9 @@ def test_loss_counts_each_branch_on_its_own_bag_with_its_own_prior() -> None:
     adjustment[1, 0] = np.log(2)
     # Branch 1 sees image 0 only, evenly: log 8. Branch 2 sees p = (2/9, 1/9, …) on both.
     expected = (np.log(8) + (np.log(9 / 2) + np.log(9)) / 2) / 2
-    assert ensemble_loss(logits, targets, kept, adjustment).item() == pytest.approx(expected, rel=1e-6)
+    assert ensemble_loss(logits, targets[:, None], kept, adjustment).item() == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 def test_learning_rate_rises_then_falls_to_nothing() -> None:

@@ -31,7 +31,7 @@ def reason_of(error: OSError) -> str:
 
 def same_file_key(name: str) -> str:
     """Equal for names that some file system takes for the same one (case, composed letters)."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 def _escape(character: str) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from esrface._numbers import signed
 from esrface.emotions import EMOTION_COLORS, EMOTIONS
-from esrface.labels import WIDEST_NUMBER, Label, font, label_text, place_labels, text_size
+from esrface.labels import WIDEST_NUMBER, Label, affect_note, font, label_text, place_labels, text_size
 from esrface.results import Box, Face
 
 Color = tuple[int, int, int]
@@ -72,9 +73,7 @@ def _draw_frame(canvas: Image.Image, box: Box, color: Color) -> None:
     _paste_ring(canvas, box, radius, stroke, color, 255)
 
 
-def _paste_ring(
-    canvas: Image.Image, box: Box, radius: int, stroke: int, color: Color, opacity: int
-) -> None:
+def _paste_ring(canvas: Image.Image, box: Box, radius: int, stroke: int, color: Color, opacity: int) -> None:
     """The outline of a rounded rectangle: smooth corners, and edges that lie exactly on pixels."""
     stroke = min(stroke, box.width // 2, box.height // 2)
     radius = max(stroke, min(radius, box.width // 2, box.height // 2))
@@ -148,28 +147,35 @@ def _draw_label(canvas: Image.Image, label: Label, face: Face, color: Color, uns
 def _draw_affect(
     canvas: Image.Image, draw: ImageDraw.ImageDraw, label: Label, face: Face, color: Color
 ) -> None:
-    """Two lines "valence" and "arousal": a bar from the middle of -1..1, and the number."""
+    """Lines "valence" and "arousal", and one that says where they come from if not from a trained layer."""
+    left, small, height = label.plate.x0 + label.padding, label.small_size, label.small_line_height
+    middle = label.plate.y0 + label.padding + label.line_height + label.gap + height // 2
+    for name, value in (("valence", face.expression.valence), ("arousal", face.expression.arousal)):
+        draw.text((left, middle), name, font=font(small), fill=QUIET_INK, anchor="lm")
+        number = (label.plate.x1 - label.padding, middle)
+        draw.text(number, signed(value), font=font(small), fill=INK, anchor="rm")
+        _draw_bar(canvas, draw, label, middle, value, _on_dark(color))
+        middle += height
+    draw.text((left, middle), affect_note(face), font=font(small), fill=QUIET_INK, anchor="lm")
+
+
+def _draw_bar(
+    canvas: Image.Image, draw: ImageDraw.ImageDraw, label: Label, middle: int, value: float, color: Color
+) -> None:
+    """A bar from the middle of -1..1 to ``value``, between the line's name and its number."""
     plate, pad, small = label.plate, label.padding, label.small_size
-    expression = face.expression
-    number_width = text_size(WIDEST_NUMBER, small)[0]
-    for line, (name, value) in enumerate((("valence", expression.valence), ("arousal", expression.arousal))):
-        top = plate.y0 + pad + label.line_height + label.gap + line * label.small_line_height
-        middle = top + label.small_line_height // 2
-        draw.text((plate.x0 + pad, middle), name, font=font(small), fill=QUIET_INK, anchor="lm")
-        draw.text((plate.x1 - pad, middle), f"{value:+.2f}", font=font(small), fill=INK, anchor="rm")
-        left = plate.x0 + pad + text_size("valence", small)[0] + pad
-        right = plate.x1 - pad - number_width - pad
-        thick = max(2, round(small * 0.34))
-        y0 = middle - thick // 2
-        _paste_rounded(canvas, Box(left, y0, right, y0 + thick), thick / 2, TRACK)
-        centre = (left + right) / 2
-        tip = centre + max(-1.0, min(1.0, value)) * (right - left) / 2
-        start, end = round(min(centre, tip)), round(max(centre, tip))
-        _paste_rounded(canvas, Box(start, y0, end, y0 + thick), thick / 4, _on_dark(color))
-        notch = max(1, thick // 4)
-        over = max(1, thick // 3)
-        x = round(centre) - notch // 2
-        draw.rectangle((x, y0 - over, x + notch - 1, y0 + thick + over - 1), fill=INK)
+    left = plate.x0 + 2 * pad + text_size("valence", small)[0]
+    right = plate.x1 - 2 * pad - text_size(WIDEST_NUMBER, small)[0]
+    thick = max(2, round(small * 0.34))
+    top = middle - thick // 2
+    _paste_rounded(canvas, Box(left, top, right, top + thick), thick / 2, TRACK)
+    centre = (left + right) / 2
+    tip = centre + max(-1.0, min(1.0, value)) * (right - left) / 2
+    start, end = round(min(centre, tip)), round(max(centre, tip))
+    _paste_rounded(canvas, Box(start, top, end, top + thick), thick / 4, color)
+    notch, over = max(1, thick // 4), max(1, thick // 3)
+    x = round(centre) - notch // 2
+    draw.rectangle((x, top - over, x + notch - 1, top + thick + over - 1), fill=INK)
 
 
 def _on_dark(color: Color) -> Color:
@@ -177,4 +183,3 @@ def _on_dark(color: Color) -> Color:
     lift = max(0.0, 150 - (0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2])) / 255
     red, green, blue = (round(part + (255 - part) * lift) for part in color)
     return red, green, blue
-

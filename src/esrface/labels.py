@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import ImageFont
 
+from esrface._numbers import percent
 from esrface.results import Box, Face
 
 SMALLEST_FONT = 10
@@ -46,7 +47,12 @@ class Label:
 def label_text(face: Face, detail: str, unsure: bool) -> tuple[str, str]:
     """(emotion, confidence) as written; the confidence is empty where there is no room for it."""
     name = face.expression.emotion + ("?" if unsure else "")
-    return name, "" if detail == "name" else f"{face.expression.confidence * 100:.0f}%"
+    return name, "" if detail == "name" else percent(face.expression.confidence)
+
+
+def affect_note(face: Face) -> str:
+    """What must stand beside valence and arousal that no trained layer gave; else empty."""
+    return "(from the emotions)" if face.expression.affect_source == "circumplex" else ""
 
 
 def font(size: int) -> Any:
@@ -68,9 +74,7 @@ def text_size(text: str, size: int) -> tuple[int, int]:
     return round(right - left), round(bottom - top)
 
 
-def place_labels(
-    size_wh: tuple[int, int], faces: Sequence[Face], unsure: Sequence[bool]
-) -> list[Label]:
+def place_labels(size_wh: tuple[int, int], faces: Sequence[Face], unsure: Sequence[bool]) -> list[Label]:
     """Find a place for each face's label.
 
     One level of detail is used for the whole picture if nearly all prominent faces have room for it; a face
@@ -117,13 +121,11 @@ def _place_all(
     return labels
 
 
-def _measure(
-    size_wh: tuple[int, int], index: int, face: Face, detail: str, unsure: bool
-) -> Label | None:
+def _measure(size_wh: tuple[int, int], index: int, face: Face, detail: str, unsure: bool) -> Label | None:
     """The label's measures with its plate at (0, 0), or None where this detail does not suit the face."""
     box, longest = face.box, max(size_wh)
     wanted = max(box.width * 0.115, longest * 0.0085, SMALLEST_FULL_FONT)
-    size = max(SMALLEST_FONT, round(min(wanted, longest * 0.035, box.width * 0.24)))
+    size = max(SMALLEST_FONT, round(min(wanted, longest * 0.035, box.width * 0.3)))
     if detail == "full" and size < SMALLEST_FULL_FONT:
         return None
     small, pad = max(SMALLEST_FONT, round(size * 0.72)), max(2, round(size * 0.36))
@@ -137,6 +139,9 @@ def _measure(
         words = text_size("valence", small)[0] + text_size(WIDEST_NUMBER, small)[0]
         width = max(width, words + 4 * pad + round(size * 3.2))
         height += gap + 2 * small_line
+        if affect_note(face):
+            width = max(width, text_size(affect_note(face), small)[0] + 2 * pad)
+            height += small_line
     limit = {"full": 2.0, "share": 2.5, "name": 3.0}[detail] * box.width
     if width > size_wh[0] or height > size_wh[1] or (width > limit and size > SMALLEST_FONT):
         return None
@@ -152,7 +157,8 @@ def _places(size_wh: tuple[int, int], box: Box, label: Label, inside: bool) -> I
     rows = (box.y0 + off, box.y1 - height - off) if inside else (box.y0 - off - height, box.y1 + off)
     corners = [(x, y) for y in rows for x in (left, centre, right)]
     if not inside:
-        corners += [(x, y) for y in (box.y0, middle, box.y1 - height) for x in (box.x1 + off, box.x0 - off - width)]
+        sides = (box.x1 + off, box.x0 - off - width)
+        corners += [(x, y) for y in (box.y0, middle, box.y1 - height) for x in sides]
     for x, y in corners:
         x = min(max(x, 0), size_wh[0] - width)
         y = min(max(y, 0), size_wh[1] - height)
@@ -160,6 +166,4 @@ def _places(size_wh: tuple[int, int], box: Box, label: Label, inside: bool) -> I
 
 
 def _overlap(first: Box, second: Box) -> bool:
-    return (
-        first.x0 < second.x1 and second.x0 < first.x1 and first.y0 < second.y1 and second.y0 < first.y1
-    )
+    return first.x0 < second.x1 and second.x0 < first.x1 and first.y0 < second.y1 and second.y0 < first.y1

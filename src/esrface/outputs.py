@@ -83,10 +83,7 @@ def make_folder(path: PathLike) -> Path:
     """
     folder = _place(path)
     with output_errors(path):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise NotADirectoryError(errno.ENOTDIR, "") from None
+        _mkdir(folder)
     return folder
 
 
@@ -109,7 +106,7 @@ def whole_file(path: PathLike, *, overwrite: bool = False) -> Iterator[BinaryIO]
                 yield file
             return
         place = Path(os.path.realpath(place))
-        place.parent.mkdir(parents=True, exist_ok=True)
+        _mkdir(place.parent)
         part = place.with_name(f".{secrets.token_hex(8)}.part")
         _unfinished.add(part)
         try:
@@ -163,7 +160,7 @@ class RowFile:
         place = _place(path)
         with output_errors(self.name):
             self._is_stream = _is_stream(place)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            _mkdir(place.parent)
             if resume and not self._is_stream and place.exists():
                 drop_torn_row(place, quoted=quoted)
             mode = "ab" if resume else "wb" if overwrite or self._is_stream else "xb"
@@ -279,6 +276,14 @@ def _place(path: PathLike) -> Path:
     if not text or "\0" in text:
         raise OutputError(f"cannot write {printable(text)}: this is no name of a file")
     return Path(text)
+
+
+def _mkdir(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        # mkdir's word for a file where the folder should be.
+        raise NotADirectoryError(errno.ENOTDIR, "") from None
 
 
 def _is_stream(place: Path) -> bool:

@@ -65,9 +65,8 @@ def face_rows(
     """
     blank: Row = dict.fromkeys(columns(branches=branches, abstain=abstain_below is not None))
     blank |= {"source": source, "frame": frame, "time_s": time_s}
-    return [blank | _face_cells(number, face, branches, abstain_below) for number, face in enumerate(faces)] or [
-        blank
-    ]
+    rows = [blank | _face_cells(number, face, branches, abstain_below) for number, face in enumerate(faces)]
+    return rows or [blank]
 
 
 def _face_cells(number: int, face: Face, branches: int, abstain_below: float | None) -> Row:
@@ -84,9 +83,14 @@ def _face_cells(number: int, face: Face, branches: int, abstain_below: float | N
 
 
 def picture_record(
-    source: str, size_wh: tuple[int, int], model: str, faces: Sequence[Face], *, abstain_below: float | None = None
+    source: str,
+    size_wh: tuple[int, int],
+    model: str,
+    faces: Sequence[Face],
+    *,
+    abstain_below: float | None = None,
 ) -> dict[str, Any]:
-    """One picture as JSON-ready data; ``picture.schema.json`` in this package describes it.
+    """One picture as JSON-ready data; ``schema/picture.schema.json`` in this package describes it.
 
     Args:
         source: The picture's path as it was given.

@@ -4,7 +4,7 @@ Folders are walked lazily: one folder's names are held and sorted at a time, nev
 """
 
 # Paths stay text here: a Path would turn the "./a.jpg" that was given into "a.jpg".
-# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH122, PTH208
+# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH122, PTH206, PTH208
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from esrface._names import printable, reason_of, same_file_key
 from esrface.errors import InputError
@@ -259,8 +259,8 @@ def _components(path: str) -> tuple[str, ...]:
     """Components of the absolute path without its root; never empty."""
     if path == STDIN:
         return ("stdin",)
-    absolute = Path(os.path.abspath(path))
-    return absolute.parts[1:] or ("root",)
+    _, absolute = os.path.splitdrive(os.path.abspath(path))
+    return tuple(filter(None, absolute.split(os.sep))) or ("root",)
 
 
 def _clashing(tails: Mapping[tuple[str, ...], tuple[str, ...]]) -> set[tuple[str, ...]]:

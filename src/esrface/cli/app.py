@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from esrface._names import printable, reason_of
 from esrface._suggest import unknown_name
 from esrface.cli.command import SETTINGS
 from esrface.cli.interrupts import Interrupts, Stopped
@@ -116,7 +117,11 @@ def run(entries: Mapping[str, Entry], argv: Sequence[str] | None) -> int:
     debug = "--debug" in options
     with Interrupts() as interrupts:
         code = _guard(build_group(entries), arguments, interrupts, debug)
-        return flush_standard_streams(NAME) or code
+        problem = flush_standard_streams()
+        if problem is None or code:
+            return code
+        say(f"{NAME}: {problem}")
+        return BAD_INPUT
 
 
 def _guard(group: Commands, arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
@@ -144,9 +149,15 @@ def _guard(group: Commands, arguments: list[str], interrupts: Interrupts, debug:
         _show_traceback(debug)
         say(f"{NAME}: not enough memory; give smaller pictures or lower --max-pixels")
         return BAD_INPUT
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+    except OSError as error:
+        # Nearly always the surroundings and not this program: a full disk, a folder that went away.
+        if error.errno == errno.EPIPE:
             return 0
+        _show_traceback(debug)
+        place = f": {printable(error.filename)}" if isinstance(error.filename, str) else ""
+        say(f"{NAME}: {reason_of(error)}{place}")
+        return BAD_INPUT
+    except Exception as error:
         _show_traceback(debug)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         say(f"{NAME}: internal error, please report it: {what}" + ("" if debug else " (--debug shows where)"))

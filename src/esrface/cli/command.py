@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +13,15 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help", "-help"], "max
 OTHER = "Options"
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# These classes take a type parameter only since click 8.3.
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+    _Whole = click.ParamType[int]
+    _Share = click.ParamType[float]
+else:
+    _Choice = click.Choice
+    _Whole = _Share = click.ParamType
 
 
 class GroupedOption(click.Option):
@@ -62,7 +71,7 @@ class Command(click.Command):
                 formatter.write_dl(groups[heading])
 
 
-class Name(click.Choice[str]):
+class Name(_Choice):
     """A choice that suggests the nearest name."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -72,7 +81,7 @@ class Name(click.Choice[str]):
         raise click.UsageError(unknown_name(_plain_name(param), value, self.choices), ctx)
 
 
-class Whole(click.ParamType):
+class Whole(_Whole):
     """A whole number of at least ``low``."""
 
     name = "whole number"
@@ -91,7 +100,7 @@ class Whole(click.ParamType):
         return number
 
 
-class Share(click.ParamType):
+class Share(_Share):
     """A number from 0 to 1."""
 
     name = "number from 0 to 1"

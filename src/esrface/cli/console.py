@@ -69,7 +69,16 @@ def make_console(*, to_stdout: bool = False) -> Console:
     file: Any = People(sys.stdout if to_stdout else sys.stderr)
     is_terminal = file.isatty()
     width = None if is_terminal or os.environ.get("COLUMNS", "").isdigit() else WIDTH_WITHOUT_TERMINAL
-    return Console(file=file, width=width, force_terminal=is_terminal, highlight=False, emoji=False, markup=False)
+    return Console(
+        file=file, width=width, force_terminal=is_terminal, highlight=False, emoji=False, markup=False
+    )
+
+
+def people(console: Console) -> People:
+    """The file behind a console of ``make_console``."""
+    file = console.file
+    assert isinstance(file, People)
+    return file
 
 
 class ConsoleHandler(logging.Handler):

@@ -19,7 +19,15 @@ PACKAGES = (
 """Packages that recognising and training use."""
 
 RIVALS = (
-    ("cv2", ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")),
+    (
+        "cv2",
+        (
+            "opencv-python",
+            "opencv-python-headless",
+            "opencv-contrib-python",
+            "opencv-contrib-python-headless",
+        ),
+    ),
     ("onnxruntime", ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")),
 )
 """Packages that install the same module, so that the last one installed overwrites the others."""
@@ -89,7 +97,9 @@ def examine() -> dict[str, Any]:
         "display": _display(),
         "cameras": _cameras(),
     }
-    if findings["detectors"] and not any(d["available"] for d in findings["detectors"] if d["name"] != "none"):
+    if findings["detectors"] and not any(
+        d["available"] for d in findings["detectors"] if d["name"] != "none"
+    ):
         problems.append("no face detector works here: reinstall esrface with its dependencies")
     return {**findings, "problems": problems}
 
@@ -98,7 +108,7 @@ def installed() -> dict[str, str]:
     """Installed distributions: lower-case name -> version."""
     from importlib.metadata import distributions
 
-    found = {}
+    found: dict[str, str] = {}
     for distribution in distributions():
         name = distribution.metadata["Name"]
         if name:
@@ -114,8 +124,8 @@ def clashes(packages: dict[str, str]) -> list[str]:
         if len(both) > 1:
             keep = "opencv-python-headless" if module == "cv2" else both[-1]
             lines.append(
-                f"{' and '.join(both)} all install the module {module}, and the last one installed overwrites "
-                f"the others: pip uninstall {' '.join(both)}, then pip install '{keep}"
+                f"{' and '.join(both)} all install the module {module}, and the last one installed "
+                f"overwrites the others: pip uninstall {' '.join(both)}, then pip install '{keep}"
                 + ("<5'" if module == "cv2" else "'")
             )
     return lines
@@ -191,7 +201,9 @@ def _lines(findings: dict[str, Any]) -> list[tuple[str, str]]:
         ("system", f"{python['platform']}, {findings['threads']} threads to use"),
         ("model", f"{model['name']} {model['version']}, sha256 verified" if model else "not usable"),
     ]
-    lines += [("package", f"{name} {version or 'not installed'}") for name, version in findings["packages"].items()]
+    lines += [
+        ("package", f"{name} {version or 'not installed'}") for name, version in findings["packages"].items()
+    ]
     for detector in findings["detectors"]:
         state = "" if detector["available"] else "not available: "
         lines.append(("detector", f"{detector['name']}: {state}{detector['detail']}"))
@@ -200,5 +212,8 @@ def _lines(findings: dict[str, Any]) -> list[tuple[str, str]]:
         *lines,
         ("providers", ", ".join(findings["providers"]) or "none"),
         ("display", findings["display"] or "none (no window can open here)"),
-        ("cameras", "not looked for on this system" if cameras is None else ", ".join(cameras) or "none found"),
+        (
+            "cameras",
+            "not looked for on this system" if cameras is None else ", ".join(cameras) or "none found",
+        ),
     ]

@@ -25,7 +25,9 @@ OUTPUT, INPUT = "Output", "Pictures"
     ],
 )
 @click.argument("sources", nargs=-1, metavar="PICTURE|FOLDER|PATTERN|- ...")
-@option(INPUT, "-i", "--input", "inputs", multiple=True, metavar="PATH", help="A picture or folder, as above.")
+@option(
+    INPUT, "-i", "--input", "inputs", multiple=True, metavar="PATH", help="A picture or folder, as above."
+)
 @option(
     INPUT,
     "--max-pixels",
@@ -35,7 +37,13 @@ OUTPUT, INPUT = "Output", "Pictures"
 )
 @option(OUTPUT, "--json", "as_json", is_flag=True, help="Print JSON Lines, one object a picture.")
 @option(OUTPUT, "--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write a row a face as CSV.")
-@option(OUTPUT, "--jsonl", type=click.Path(path_type=Path), metavar="FILE", help="Write a row a face as JSON Lines.")
+@option(
+    OUTPUT,
+    "--jsonl",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a row a face as JSON Lines.",
+)
 @option(
     OUTPUT,
     "--save",
@@ -59,11 +67,11 @@ OUTPUT, INPUT = "Output", "Pictures"
 @detection_options
 @original_options
 @click.pass_context
-def command(ctx: click.Context, **options: Any) -> int:
+def command(ctx: click.Context, /, **options: Any) -> int:
     """Recognise the expressions of the faces in pictures.
 
-    Give pictures, folders, patterns, or - for standard input. What people read goes to standard error; standard
-    output stays empty unless --json is given.
+    Give pictures, folders, patterns, or - for standard input. What people read goes to standard error;
+    standard output stays empty unless --json is given.
     """
     from esrface.cli.image_run import recognise_pictures
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from esrface._names import printable
-from esrface.cli.console import ConsoleHandler, make_console
+from esrface.cli.console import ConsoleHandler, make_console, people
 from esrface.cli.options import resolve_detector, resolve_device
 from esrface.cli.picture_run import PictureRun, Tally, View
 from esrface.cli.progress import ProgressBar
@@ -77,7 +77,7 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
         finally:
             progress.close()
             _report(console, run.tally, options, recognizer, time.monotonic() - started)
-    return run.tally.exit_code or (2 if console.file.failed else 0)
+    return run.tally.exit_code or (2 if people(console).failed else 0)
 
 
 def _check(paths: Sequence[str], options: Options) -> None:
@@ -102,7 +102,9 @@ def _mention_later_options(options: Options) -> None:
     if options["gradcam"]:
         _log.warning("-g draws saliency maps, which come with a later version; nothing else changes")
     if options["branch"]:
-        _log.warning("-b shows branches in the window, which comes with a later version; --branches lists them now")
+        _log.warning(
+            "-b shows branches in the window, which comes with a later version; --branches lists them"
+        )
 
 
 def _find(paths: Sequence[str], options: Options) -> Iterator[PictureSource]:
@@ -178,7 +180,7 @@ def _views(options: Options, console: Console, recognizer: Recognizer) -> list[V
 
     def show(frame: Frame) -> None:
         table.add(frame)
-        if console.file.gone and not console.file.failed:
+        if people(console).gone and not people(console).failed:
             raise ReaderGone
 
     return [show]
@@ -186,7 +188,8 @@ def _views(options: Options, console: Console, recognizer: Recognizer) -> list[V
 
 def _wants_progress(options: Options) -> bool:
     # JSON lines on the same terminal would run through the bar.
-    return not options["quiet"] and not (options["as_json"] and sys.stdout is not None and sys.stdout.isatty())
+    mixed = options["as_json"] and sys.stdout is not None and sys.stdout.isatty()
+    return not options["quiet"] and not mixed
 
 
 @contextmanager

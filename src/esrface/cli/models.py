@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from esrface.models.card import ModelCard
     from esrface.models.registry import ModelFile
 
+NARROW = 80
+"""Columns below which the list shows no details."""
+
 
 @click.command(
     "models",
@@ -74,20 +77,21 @@ def _list(files: list[ModelFile]) -> None:
 
     console = make_console(to_stdout=True)
     if not files:
-        console.print("no models came with this esrface: give --model an .onnx file or a training run's folder")
+        console.print("no models came with this esrface: give --model an .onnx file or a run's folder")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("Model", "Version", "Input", "Branches", "Size", "Score"):
-        table.add_column(heading, no_wrap=heading != "Score")
+    headings = ("Model", "Version", "Input", "Branches", "Size", "Score")
+    narrow = console.width < NARROW
+    for heading in headings:
+        if not narrow or heading in ("Model", "Score"):
+            table.add_column(heading, no_wrap=heading != "Score" and not narrow)
     for file in files:
         card = file.card
+        details = [card.version, _input(card), str(card.branches), f"{_size(file) / 1e6:.1f} MB"]
         table.add_row(
             Text(card.name + (" (default)" if _is_default(file) else ""), style="bold"),
-            card.version,
-            _input(card),
-            str(card.branches),
-            f"{_size(file) / 1e6:.1f} MB",
-            _score(card.scores[0]) if card.scores else "not measured",
+            *([] if narrow else details),
+            _score(card.scores[0], with_protocol=False) if card.scores else "not measured",
         )
     console.print(table)
     console.print("'esrface models NAME' explains one.", style="dim")
@@ -96,8 +100,8 @@ def _list(files: list[ModelFile]) -> None:
 def _explain(file: ModelFile) -> None:
     from rich.table import Table
 
-    from esrface.cli.console import make_console
     from esrface._names import printable
+    from esrface.cli.console import make_console
 
     card = file.card
     console = make_console(to_stdout=True)
@@ -109,6 +113,7 @@ def _explain(file: ModelFile) -> None:
     for name, value in _facts(file):
         table.add_row(name, printable(value))
     console.print(table)
+    console.print("--json prints the whole card.", style="dim")
 
 
 def _facts(file: ModelFile) -> list[tuple[str, str]]:
@@ -120,7 +125,10 @@ def _facts(file: ModelFile) -> list[tuple[str, str]]:
         ("sha256", card.sha256),
         ("network", _flat(card.network)),
         ("branches", str(card.branches)),
-        ("input", f"{_input(card)}, mean {_numbers(card.input.mean)}, std {_numbers(card.input.std)} (of 0-255)"),
+        (
+            "input",
+            f"{_input(card)}, mean {_numbers(card.input.mean)}, std {_numbers(card.input.std)} (of 0-255)",
+        ),
         ("crop", f"{sides}, margin {crop.margin:g}, eyes {'levelled' if crop.align else 'as they are'}"),
         ("emotions", ", ".join(card.emotions)),
         ("temperature", f"{card.temperature:g}"),
@@ -130,8 +138,12 @@ def _facts(file: ModelFile) -> list[tuple[str, str]]:
     ]
     if card.logit_adjustment:
         facts.append(("logit adjustment", _flat(card.logit_adjustment)))
-    facts += [(f"data: {data.name}", f"{data.use}; {data.terms}") for data in card.training_data]
-    facts += [("score", _score(score)) for score in card.scores]
+    facts += [("data", f"{data.name}: {data.use}; {data.terms}") for data in card.training_data]
+    for score in card.scores:
+        facts.append(("score", _score(score)))
+        if isinstance(score.get("recall"), dict):
+            recalls = (f"{emotion} {recall * 100:.0f}%" for emotion, recall in score["recall"].items())
+            facts.append(("", f"recall: {', '.join(recalls)}"))
     if card.protocol:
         facts.append(("protocol", _flat(card.protocol)))
     return [*facts, ("seeds", ", ".join(map(str, card.seeds))), ("licence", card.licence)]
@@ -152,18 +164,33 @@ def _numbers(values: tuple[float, ...]) -> str:
     return "/".join(f"{value:g}" for value in values)
 
 
-def _score(score: Mapping[str, Any]) -> str:
-    named = f"{score['data']} {score['split']} ({score['protocol']})"
-    figures = {key: value for key, value in score.items() if key not in ("data", "split", "protocol")}
-    return f"{_flat(figures)} on {named}"
+def _score(score: Mapping[str, Any], *, with_protocol: bool = True) -> str:
+    """The figures that everybody asks for, and what they were measured on."""
+    parts = [
+        f"{score[key] * 100:.2f}% {word}"
+        for key, word in (("accuracy", "accuracy"), ("mean_recall", "mean recall"))
+        if isinstance(score.get(key), float)
+    ]
+    named = f"{', '.join(parts) or 'not measured'} on {score['data']} {score['split']}"
+    if isinstance(score.get("images"), int):
+        named += f", {score['images']:,} images"
+    return f"{named} ({score['protocol']})" if with_protocol else named
 
 
-def _flat(value: Any) -> str:
-    """Nested plain data on one line."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_flat(inner)}".replace("_", " ", key.count("_")) for key, inner in value.items())
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_flat, value)) + "]"
+def _flat(value: Mapping[str, Any]) -> str:
+    """The plain entries of a mapping on one line; what is nested deeper is left to ``--json``."""
+    return ", ".join(f"{key.replace('_', ' ')} {word}" for key, item in value.items() if (word := _word(item)))
+
+
+def _word(value: Any) -> str:
+    """A plain value, or a short list or mapping of such; else empty."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    if isinstance(value, (str, int)):
+        return str(value)
+    items = list(value.items() if isinstance(value, dict) else ((None, item) for item in value))
+    if any(isinstance(item, (list, tuple, dict)) for _, item in items):
+        return ""
+    return "[" + ", ".join(f"{key} {_word(item)}" if key else _word(item) for key, item in items) + "]"

@@ -29,17 +29,17 @@ def recognition_options(command: F) -> F:
                 RECOGNITION,
                 "--model",
                 metavar="NAME|PATH",
-                help="A model of 'esrface models', an .onnx file with its card beside it, or a training run's "
-                "folder.",
+                help="A model of 'esrface models', an .onnx file with its card beside it, or a run's folder.",
             ),
-            option(RECOGNITION, "--device", metavar="cpu|cuda", help="Where the network runs.  [default: cpu]"),
+            option(
+                RECOGNITION, "--device", metavar="cpu|cuda", help="Where the network runs.  [default: cpu]"
+            ),
             option(RECOGNITION, "-c", "--cuda", is_flag=True, help="Short for --device cuda."),
             option(
                 RECOGNITION,
                 "--mirror/--no-mirror",
                 default=None,
-                help="Look at the mirror image too: better answers, twice the work.  [default: as the model's "
-                "card says]",
+                help="Look at the mirror image too, for twice the work.  [default: as the model's card says]",
             ),
             option(
                 RECOGNITION,
@@ -117,7 +117,7 @@ def detection_options(command: F) -> F:
                 "--min-score",
                 type=Share(),
                 metavar="X",
-                help="Leave out faces of which the detector is less sure (0-1).  [default: the detector's own]",
+                help="Leave out faces that the detector is less sure of (0-1).  [default: its own limit]",
             ),
         )
     ):
@@ -176,7 +176,9 @@ def resolve_detector(detector: str | None, face_detection: str | None) -> str:
     """
     meant = ORIGINAL_DETECTORS[face_detection] if face_detection else None
     if detector and meant and detector != meant:
-        raise click.UsageError(f"-fd {face_detection} means {meant}, but --detector says {detector}: give one")
+        raise click.UsageError(
+            f"-fd {face_detection} means {meant}, but --detector says {detector}: give one"
+        )
     name = detector or meant or "auto"
     if name == "dlib":
         raise DependencyError(

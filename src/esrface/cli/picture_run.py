@@ -16,7 +16,7 @@ from esrface.errors import EsrfaceError, OutputError
 from esrface.images import load_image
 from esrface.recognizer import Recognizer
 from esrface.sinks import Frame, Sink
-from esrface.sources import STDIN, PictureSource
+from esrface.sources import PictureSource
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -82,7 +82,9 @@ class PictureRun:
         self._abstain_below = abstain_below
         self._keeps_pixels = any(sink.needs_image for sink in sinks)
 
-    def go(self, sources: Iterable[PictureSource], *, workers: int, after_each: Callable[[Tally], Any]) -> None:
+    def go(
+        self, sources: Iterable[PictureSource], *, workers: int, after_each: Callable[[Tally], Any]
+    ) -> None:
         """Recognise all pictures, in order.
 
         Raises:
@@ -91,7 +93,9 @@ class PictureRun:
         """
         # Decoded pictures are large, their faces are not.
         ahead = workers + 1 if self._keeps_pixels else 4 * workers
-        with closing(ordered_map(self._recognise, self._jobs(sources), workers=workers, ahead=ahead)) as results:
+        with closing(
+            ordered_map(self._recognise, self._jobs(sources), workers=workers, ahead=ahead)
+        ) as results:
             for job, future in results:
                 frame = self._outcome(job, future)
                 if frame is not None:
@@ -118,7 +122,9 @@ class PictureRun:
         pixels = load_image(source.read(), max_pixels=self._max_pixels, name=source.name)
         height, width = pixels.shape[:2]
         faces = self._recognizer(pixels)
-        return Frame(source.name, source.relative, (width, height), faces, pixels if self._keeps_pixels else None)
+        return Frame(
+            source.name, source.relative, (width, height), faces, pixels if self._keeps_pixels else None
+        )
 
     def _outcome(self, job: Job, future: Future[Frame]) -> Frame | None:
         """The frame, or None after noting why there is none."""
@@ -128,7 +134,9 @@ class PictureRun:
         except EsrfaceError as error:
             self.tally.failures.append(str(error))
         except MemoryError:
-            self.tally.failures.append(f"cannot read {name}: not enough memory for it (--max-pixels refuses such)")
+            self.tally.failures.append(
+                f"cannot read {name}: not enough memory for it (--max-pixels refuses such)"
+            )
         except Exception as error:
             what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
             self.tally.failures.append(f"internal error on {name}: {what} (rerun with --debug)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,12 +13,12 @@ Result = TypeVar("Result")
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int
-) -> Iterator[tuple[Item, Future[Result]]]:
+) -> Generator[tuple[Item, Future[Result]], None, None]:
     """Pairs of an item and its finished future, in the items' order.
 
     Items are taken lazily and at most ``ahead`` of them are waiting, being worked on or finished at a time,
-    which bounds the memory. When the iterator is closed, what has not begun is dropped; what has begun goes on
-    in its thread without being waited for.
+    which bounds the memory. When the generator is closed, what has not begun is dropped; what has begun goes
+    on in its thread without being waited for.
 
     Args:
         function: Called in one of ``workers`` threads; what it raises is in the future.

@@ -22,7 +22,7 @@ class ProgressBar:
 
     Args:
         console: Where to.
-        count: Finds the total. It runs in a thread beside the work, since a folder may hold very many pictures.
+        count: Finds the total. It runs in a thread beside the work: a folder may hold very many pictures.
         wanted: False never shows anything.
     """
 

@@ -1,4 +1,4 @@
-"""Standard streams that may be closed, full, ASCII-only or gone: writing to them never ends in a traceback."""
+"""Standard streams that may be closed, full, ASCII-only or gone: none of that ends in a traceback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from esrface._names import printable
+from esrface._names import printable, reason_of
 from esrface.errors import OutputError
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-class ReaderGone(Exception):
+class ReaderGone(Exception):  # noqa: N818 - like StopIteration it tells of an end, not of an error
     """Whoever read our standard output has closed it (``| head``): no reason to complain."""
 
 
@@ -68,21 +68,21 @@ def print_text(text: str) -> None:
         _drop_stdout()
         if error.errno == errno.EPIPE:
             raise ReaderGone from None
-        raise OutputError(f"standard output cannot be written: {error.strerror or error}") from None
+        raise OutputError(f"standard output cannot be written: {reason_of(error)}") from None
 
 
-def flush_standard_streams(name: str) -> int:
-    """Flush what is left; returns 2, after a line on standard error, if it cannot be written, else 0."""
+def flush_standard_streams() -> str | None:
+    """Flush what is left on standard output; returns one line on why it cannot be written, or None."""
     if sys.stdout is None:
-        return 0
+        return None
     try:
         sys.stdout.flush()
     except OSError as error:
         _drop_stdout()
-        if error.errno != errno.EPIPE:
-            say(f"{name}: standard output cannot be written: {error.strerror or error}")
-            return 2
-    return 0
+        return (
+            None if error.errno == errno.EPIPE else f"standard output cannot be written: {reason_of(error)}"
+        )
+    return None
 
 
 def _drop_stdout() -> None:

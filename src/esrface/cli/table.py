@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from esrface._names import printable
+from esrface._numbers import percent, signed
 from esrface.emotions import EMOTION_COLORS, EMOTIONS
 from esrface.results import Face
 from esrface.sinks import Frame
-from esrface._names import printable
 
 BAR_CELLS = 10
 GAP = "  "
@@ -120,23 +121,25 @@ class FaceTable:
 
     def _cell(self, column: Column, face: Face) -> Text:
         expression, box = face.expression, face.box
+        branches = len(expression.branch_emotions)
         color = Style(color="rgb({},{},{})".format(*EMOTION_COLORS[EMOTIONS.index(expression.emotion)]))
-        percent = f"{expression.confidence * 100:.0f} %"
+        confidence = f"{percent(expression.confidence):>5}"
         if column.title == "Emotion":
-            unsure = self._abstain_below is not None and expression.confidence < self._abstain_below
-            return Text(expression.emotion + ("?" if unsure else ""), style=Style(dim=True) if unsure else color)
+            if self._abstain_below is not None and expression.confidence < self._abstain_below:
+                return Text(f"{expression.emotion}?", style="dim")
+            return Text(expression.emotion, style=color)
         if column.title == "Confidence":
             filled = round(expression.confidence * BAR_CELLS)
             bar = Text(self._full * filled, style=color)
             empty = Style(color="grey35") if self._console.color_system else None
             # Without colours the two parts of the bar would look the same.
             bar.append((self._empty if empty else " ") * (BAR_CELLS - filled), style=empty)
-            return bar.append(f"{percent:>5}")
+            return bar.append(confidence)
         texts = {
-            "Conf.": f"{percent:>5}",
-            "Agree": f"{round(expression.agreement * len(expression.branch_emotions))}/{len(expression.branch_emotions)}",
-            "Valence": f"{expression.valence:+.2f}",
-            "Arousal": f"{expression.arousal:+.2f}",
+            "Conf.": confidence,
+            "Agree": f"{round(expression.agreement * branches)}/{branches}",
+            "Valence": signed(expression.valence),
+            "Arousal": signed(expression.arousal),
             "Box": f"{box.width}x{box.height} at {box.x0},{box.y0}",
         }
         return Text(texts[column.title])

@@ -2,7 +2,6 @@
 
 from esrface.detection.base import Detection, Detector
 from esrface.detection.registry import (
-    AUTO_ORDER,
     DETECTOR_NAMES,
     DetectorStatus,
     create_detector,
@@ -10,7 +9,6 @@ from esrface.detection.registry import (
 )
 
 __all__ = [
-    "AUTO_ORDER",
     "DETECTOR_NAMES",
     "Detection",
     "Detector",

@@ -20,8 +20,8 @@ from esrface.errors import InputError
 
 DEFAULT_MIN_SCORE = 0.8
 """Of the network's detectors. Lowered to 0.7 or raised to 0.85, they find 97.0 or 92.8 instead of 95.0 % of
-600 faces of 48 pixels (FER+ validation), and something in 6.5 or 0.2 instead of 1.0 % of 480 crops of pictures
-without faces (a motorcycle's headlamp above all)."""
+600 faces of 48 pixels (FER+ validation), and something in 6.5 or 0.2 instead of 1.0 % of 480 crops of
+pictures without faces (a motorcycle's headlamp above all)."""
 
 DEFAULT_SIZE = 1280
 """Longest side in pixels of the finest look at a 4:3 picture."""
@@ -59,15 +59,15 @@ class PyramidDetector(ABC):
 
     Args:
         limits: Which finds are reported.
-        size: Longest side in pixels of the finest look at a 4:3 picture, 64-8192; other shapes get as many
+        size: Longest side in pixels of the finest look at a 4:3 picture, 64-4096; other shapes get as many
             pixels. None: ``DEFAULT_SIZE``.
     """
 
     def __init__(self, limits: Limits, size: int | None) -> None:
         if size is None:
             size = DEFAULT_SIZE
-        if not is_whole(size) or not 64 <= size <= 8192:
-            raise InputError(f"detection_size must be a whole number of pixels from 64 to 8192, got {size!r}")
+        if not is_whole(size) or not 64 <= size <= 4096:
+            raise InputError(f"detection_size must be a whole number of pixels from 64 to 4096, got {size!r}")
         self._limits = limits.with_default(DEFAULT_MIN_SCORE)
         self._size = size
 

@@ -55,6 +55,8 @@ class NetworkConfig:
     emotions: int = 8
     affect: bool = False
     """Whether each branch ends in a linear layer from ReLU(logits) to [valence, arousal]."""
+    subspace: float = 1.0
+    """Share of the base's channels that each branch looks at, a random choice of its own (Ho, 1998)."""
     dropout: float = 0.0
     """Dropout on the features in front of each branch's classifier, in training only."""
 

@@ -60,18 +60,30 @@ class ConvBlock(nn.Module):
 
 
 class Branch(nn.Module):
-    """One independent branch: its own convolutions and its own classifier."""
+    """One independent branch: its own convolutions and its own classifier.
 
-    def __init__(self, in_channels: int, config: NetworkConfig) -> None:
+    Args:
+        in_channels: of the shared features.
+        config: of the whole network.
+        number: of this branch; decides which of the shared channels it sees where it sees but a share.
+    """
+
+    seen: Tensor
+
+    def __init__(self, in_channels: int, config: NetworkConfig, number: int) -> None:
         super().__init__()
-        self.features, channels = _stack(in_channels, config.branch)
+        self.in_channels = in_channels
+        chosen = torch.randperm(in_channels, generator=torch.Generator().manual_seed(number))
+        count = round(config.subspace * in_channels)
+        self.register_buffer("seen", chosen[:count].sort().values, persistent=False)
+        self.features, channels = _stack(count, config.branch)
         self.dropout = config.dropout
         self.classifier = nn.Conv2d(channels, config.emotions, kernel_size=1)
         self.affect = nn.Linear(config.emotions, 2) if config.affect else None
 
     def forward(self, shared: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Shared features (N, C, h, w) -> logits (N, 8), affect (N, 2) or None, class maps (N, 8, h, w)."""
-        features = self.features(shared)
+        features = self.features(shared if len(self.seen) == self.in_channels else shared[:, self.seen])
         if self.dropout:
             # Whole channels: a mask that is constant over space is dropout on the pooled features.
             features = F.dropout2d(features, self.dropout, self.training)
@@ -92,7 +104,7 @@ class ESR(nn.Module):
         super().__init__()
         self.config = config
         self.base, channels = _stack(config.input_channels, config.base)
-        self.branches = nn.ModuleList(Branch(channels, config) for _ in range(config.branches))
+        self.branches = nn.ModuleList(Branch(channels, config, number) for number in range(config.branches))
 
     def forward(self, x: Tensor) -> ESROutput:
         """Logits, affect and class maps of every branch; the base runs once."""

@@ -67,7 +67,8 @@ def _branches(graph: _Graph, shared: str, branches: Sequence[Branch], logit_shif
     emotions = branches[0].classifier.out_channels
     x, inside = shared, False
     for layers in zip(*(branch.features for branch in branches), strict=True):
-        x = graph.layer(x, layers, "branches", grouped=inside)
+        seen = None if inside else [(branch.seen.numpy(), branch.in_channels) for branch in branches]
+        x = graph.layer(x, layers, "branches", grouped=inside, seen=seen)
         inside = inside or isinstance(layers[0], ConvBlock)
     if not inside:
         x = graph.node("Concat", [shared] * count, "branches", axis=1)
@@ -111,14 +112,32 @@ class _Graph:
         self.initializers: list[onnx.TensorProto] = []
         self._half = half
 
-    def layer(self, x: str, modules: Sequence[nn.Module], where: str, *, grouped: bool = False) -> str:
-        """One layer of one or several parallel stacks; ``grouped``: their channels are apart already."""
+    def layer(
+        self,
+        x: str,
+        modules: Sequence[nn.Module],
+        where: str,
+        *,
+        grouped: bool = False,
+        seen: Sequence[tuple[NDArray[np.int64], int]] | None = None,
+    ) -> str:
+        """One layer of one or several parallel stacks.
+
+        Args:
+            x: the layer's input.
+            modules: the same layer of each stack.
+            where: label of the nodes.
+            grouped: the stacks' channels are apart already.
+            seen: which channels of the common ``x`` each stack reads, and how many there are; None: all.
+        """
         module = modules[0]
         if isinstance(module, nn.MaxPool2d):
             side = cast(int, module.kernel_size)
             return self.node("MaxPool", [x], f"{where}_pool", kernel_shape=[side, side], strides=[side, side])
         blocks = [block for block in modules if isinstance(block, ConvBlock)]
         weights, biases = zip(*(fold_batch_norm(block) for block in blocks), strict=True)
+        if seen is not None:
+            weights = tuple(map(_spread, weights, seen))
         spec = blocks[0].spec
         weight, bias = np.concatenate(weights), np.concatenate(biases)
         x = self._conv(x, weight, bias, spec, len(blocks), grouped, where)
@@ -183,6 +202,14 @@ def fold_batch_norm(block: ConvBlock) -> tuple[Array, Array]:
     weight = _array(block.conv.weight) * scale[:, None, None, None]
     own = _array(block.conv.bias) if block.conv.bias is not None else np.float32(0)
     return weight, _array(bn.bias) + (own - _array(bn.running_mean)) * scale
+
+
+def _spread(weight: Array, seen: tuple[NDArray[np.int64], int]) -> Array:
+    """Weight over some input channels as one over all of them, zero for those that are not seen."""
+    channels, total = seen
+    whole = np.zeros((weight.shape[0], total, *weight.shape[2:]), np.float32)
+    whole[:, channels] = weight
+    return whole
 
 
 def _array(values: Tensor | None) -> Array:

@@ -1,8 +1,8 @@
 """What a sink is, what it consumes, and how an interrupted run is told from a different one.
 
 Three modes say what happens to outputs that exist: ``"refuse"`` them, ``"overwrite"`` them, or ``"resume"``:
-keep what is there and add what is missing. To resume, a run must have the same settings as the one before; they
-are kept in a small file beside the output.
+keep what is there and add what is missing. To resume, a run must have the same settings as the one before;
+they are kept in a small file beside the output.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class RunSettings:
 
 
 def _word(value: Any) -> str:
-    return "not set" if value is None else json.dumps(value) if isinstance(value, (bool, list)) else str(value)
+    return (
+        "not set" if value is None else json.dumps(value) if isinstance(value, (bool, list)) else str(value)
+    )
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -109,13 +111,17 @@ def check_resumable(output: Path, record: Mapping[str, Any] | None, expected: Ma
     """OutputError in one line unless an output's record is the expected one."""
     name = printable(output)
     if record is None:
-        raise OutputError(f"cannot resume {name}: the record of its settings is missing; use --overwrite to start anew")
+        raise OutputError(
+            f"cannot resume {name}: the record of its settings is missing; use --overwrite to start anew"
+        )
     difference = RunSettings(expected["settings"]).difference(record["settings"])
     for key in expected.keys() - {"settings"}:
         if difference is None and record.get(key) != expected[key]:
             difference = f"{key.replace('_', ' ')} differs"
     if difference is not None:
-        raise OutputError(f"cannot resume {name}: {difference}; use the same options, or --overwrite to start anew")
+        raise OutputError(
+            f"cannot resume {name}: {difference}; use the same options, or --overwrite to start anew"
+        )
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:

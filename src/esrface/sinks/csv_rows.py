@@ -12,7 +12,7 @@ from esrface.sinks.row_sink import RowSink
 
 
 class CsvRows(RowSink):
-    """``--csv FILE``. Bytes of a path that are no UTF-8 become ``\\udc..`` escapes, so that any reader reads it."""
+    """``--csv FILE``; bytes of a path that are no UTF-8 become ``\\udc..``, so that any reader copes."""
 
     quoted = True
 

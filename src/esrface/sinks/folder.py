@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -62,13 +61,15 @@ class FolderSink(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass
+        self._targets.clear()
 
     def wants(self, source: str, place: PurePath) -> bool:
         """Whether there is no file of this source yet."""
         target = self.folder / self.name(place)
-        if target.is_file() and os.path.exists(source) and os.path.samefile(target, source):
-            raise OutputError(f"cannot write {printable(target)}: it is the picture itself; choose another folder")
+        if target.is_file() and Path(source).exists() and target.samefile(source):
+            raise OutputError(
+                f"cannot write {printable(target)}: it is the picture itself; choose another folder"
+            )
         if self._mode == "resume" and target.is_file():
             return False
         refuse_existing(target, overwrite=self._mode == "overwrite", resumable=True)

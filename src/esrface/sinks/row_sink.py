@@ -1,8 +1,8 @@
 """A file of rows that can be continued: what CSV and JSON Lines files have in common.
 
-The rows of a source are handed over in one piece, so a run that is killed leaves whole rows and at most one torn
-line, which ``--resume`` drops. Beside ``FILE`` stands ``FILE.meta.json`` with ``schema_version``, ``columns`` and
-the settings of the run.
+The rows of a source are handed over in one piece, so a run that is killed leaves whole rows and at most one
+torn line, which ``--resume`` drops. Beside ``FILE`` stands ``FILE.meta.json`` with ``schema_version``,
+``columns`` and the settings of the run.
 """
 
 from __future__ import annotations

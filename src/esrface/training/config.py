@@ -21,7 +21,13 @@ class TrainConfig:
 
     network: str = "esr9-mobile"
     init: str | None = None
-    """Archive or folder of public face features for the shared base; None starts from nothing."""
+    """Where the shared base starts: an archive or folder of public face features, or the folder of a finished
+    run of the same base; None starts from nothing."""
+    teachers: tuple[str, ...] = ()
+    """Folders of finished runs that teach on the training views; branch k learns from teacher k mod their
+    number (Hydra, Tran et al., 2020), so that several teachers keep the branches apart."""
+    teacher_share: float = 0.5
+    """Share of the teacher's probabilities in the targets; the rest are the votes."""
     epochs: int = 12
     batch: int = 64
     seed: int = 1
@@ -72,7 +78,7 @@ def load_config(path: Path) -> TrainConfig:
             k: tuple(v) if isinstance(v, list) else v for k, v in plain.pop("augmentation").items()
         }
         plain["augmentation"] = Augmentation(**strengths)
-        plain["advocates"] = tuple(plain["advocates"])
+        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
         return TrainConfig(**plain)
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the configuration of a training run ({error})") from error

@@ -15,31 +15,31 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
-from esrface.datasets.ferplus import FerPlusSplit, load_ferplus, pixel_hashes
+from esrface.datasets.ferplus import FerPlusSplit, load_ferplus
 from esrface.emotions import EMOTIONS
 from esrface.engine.onnx import OnnxEngine
 from esrface.ensemble import combine_arrays
-from esrface.errors import DataError, ModelError
+from esrface.errors import ModelError
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import fit_card
+from esrface.evaluation.ferplus import fresh_images
 from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, UncertaintySpec
 from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
-from esrface.networks.config import network_config
 from esrface.networks.esr import ESR
 from esrface.networks.onnx_export import to_onnx
 from esrface.outputs import write_whole
 from esrface.preprocess import to_input
 from esrface.training.config import TrainConfig, load_config
-from esrface.training.ferplus import CONFIG, WEIGHTS, judged_split, training_faces
+from esrface.training.ferplus import judged_split, training_faces
 from esrface.training.loss import log_prior
+from esrface.training.teacher import CONFIG, load_network
 
 FERPLUS_TERMS = (
     "FER2013 pictures were gathered by a web search and carry no stated licence; the FER+ labels are MIT"
 )
 FEATURES_TERMS = "model file Apache-2.0 (HSE_FaceRec_tf), distributed under MIT; VGGFace2 is for research"
-WEIGHTS_LICENCE = "MIT for what is ours; learnt from data with terms of their own (see training_data): check them for your use"
+WEIGHTS_LICENCE = "MIT for what is ours; learnt from data with terms of their own (see training_data)"
 
 FERPLUS_CROP = CropRule(margin=0.0, square=True, align=False)
 """FER+'s own framing of a face, against the boxes of the default detector."""
@@ -114,15 +114,6 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
     write_whole(run / RUN_MODEL, content, overwrite=True)
     write_whole(run / RUN_CARD, card.to_json().encode(), overwrite=True)
     return ModelFile(run / RUN_MODEL, card)
-
-
-def load_network(run: Path, config: TrainConfig) -> ESR:
-    """The finished run's averaged weights in their network, ready to answer."""
-    if not (run / WEIGHTS).is_file():
-        raise DataError(f"{run}: no {WEIGHTS} here; the run is not finished, go on with --resume")
-    network = ESR(network_config(config.network)).eval()
-    network.load_state_dict(load_file(run / WEIGHTS))
-    return network
 
 
 def engine_logits(
@@ -208,13 +199,13 @@ def _scores(
     rule = "8 classes, majority rule, PublicTest (the split that chose the model)"
     default, other = (both, one) if mirror else (one, both)
     names = ("image and mirror image", "one view") if mirror else ("one view", "image and mirror image")
-    seen = np.isin(pixel_hashes(split.pixels), pixel_hashes(load_ferplus(data, "train").pixels))
+    fresh = fresh_images(split.pixels, load_ferplus(data, "train").pixels)
     return (
         {**origin, "protocol": f"{rule}; {names[0]} (default)", **fitted},
         {
             **origin,
             "protocol": f"{rule}; {names[0]}, without copies of training images",
-            **_short(default[~seen], labels[~seen]),
+            **_short(default[fresh], labels[fresh]),
         },
         {**origin, "protocol": f"{rule}; {names[1]}", **_short(other, labels)},
     )

@@ -27,10 +27,10 @@ from esrface.networks.esr import ESR
 from esrface.networks.face_features import init_base_from_face_features
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
 from esrface.training.config import TrainConfig, differences, load_config
+from esrface.training.loss import log_prior
+from esrface.training.teacher import CONFIG, WEIGHTS, Teacher, load_network
 from esrface.training.trainer import Epoch, FaceSet, Trainer
 
-WEIGHTS = "weights.safetensors"
-CONFIG = "config.yaml"
 METRICS = "metrics.csv"
 
 logger = logging.getLogger("esrface")
@@ -85,7 +85,9 @@ def train_ferplus(
     _open_run(run, config, resume)
     training, (judged, labels) = training_faces(data), judged_split(data, "valid")
     network = build_network(config, training)
-    trainer = Trainer(network, training, config, torch.device(device))
+    prior = log_prior(training.targets)
+    teachers = [Teacher(Path(teacher), prior, torch.device(device)) for teacher in config.teachers]
+    trainer = Trainer(network, training, config, torch.device(device), teachers)
     state = load_checkpoint(run) if resume else None
     if state is not None:
         trainer.restore(state)
@@ -120,10 +122,17 @@ def training_faces(data: Path) -> FaceSet:
 
 
 def build_network(config: TrainConfig, training: FaceSet) -> ESR:
-    """The configured network at its start: random by the seed, the base from face features where asked."""
+    """The configured network at its start: random by the seed, the base as ``init`` says."""
     torch.manual_seed(config.seed)
     network = ESR(network_config(config.network))
-    if config.init is not None:
+    if config.init is not None and (Path(config.init) / CONFIG).is_file():
+        earlier = load_network(Path(config.init), load_config(Path(config.init) / CONFIG))
+        if earlier.config.base != network.config.base:
+            raise DataError(
+                f"{config.init}: a run of {earlier.config.name} has another base than {config.network}"
+            )
+        network.base.load_state_dict(earlier.base.state_dict())
+    elif config.init is not None:
         sample = training.pixels[torch.randperm(len(training))[:256]]
         size = network.config.input_size
         faces = plain_view(sample, size, config.input_mean, config.input_std)

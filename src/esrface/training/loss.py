@@ -16,11 +16,11 @@ def ensemble_loss(logits: Tensor, targets: Tensor, kept: Tensor, adjustment: Ten
 
     Args:
         logits: (N, K, 8).
-        targets: (N, 8) distributions.
+        targets: (N, K, 8) distributions, or (N, 1, 8) where all branches learn the same.
         kept: (N, K) bool, whether the image is in the branch's bag.
         adjustment: (K, 8), added to the logits: strength x log prior of each branch.
     """
     log_p = torch.log_softmax(logits + adjustment, dim=-1)
-    losses = -(targets[:, None] * log_p).sum(dim=-1)
+    losses = -(targets * log_p).sum(dim=-1)
     weights = kept.to(losses.dtype)
     return ((losses * weights).sum(dim=0) / weights.sum(dim=0).clamp_min(1)).mean()

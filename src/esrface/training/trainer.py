@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,14 @@ Progress = Callable[[int, int], None]
 class Trainer:
     """Trains one network on one set of faces; iterate over `epochs` and look at `averaged` in between."""
 
-    def __init__(self, network: ESR, faces: FaceSet, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: ESR,
+        faces: FaceSet,
+        config: TrainConfig,
+        device: torch.device,
+        teachers: Sequence[Callable[[Tensor], Tensor]] = (),
+    ) -> None:
         if len(config.advocates) != network.config.branches:
             given, needed = len(config.advocates), network.config.branches
             raise DataError(f"{given} advocate strengths for {needed} branches; give one each")
@@ -68,6 +75,7 @@ class Trainer:
         self.averaged: ESR = copy.deepcopy(self.network).eval()
         """Running average of the weights."""
         self.faces = faces.to(device)
+        self._teachers = teachers
         self.log_prior = log_prior(self.faces.targets)
         self.adjustment = torch.tensor(config.advocates, device=device)[:, None] * self.log_prior
         bags = torch.Generator().manual_seed(config.seed)
@@ -140,9 +148,8 @@ class Trainer:
             x = augment(self.faces.pixels[chosen], self._size, config.augmentation, *self._scale, views)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
                 logits = self.network(self._input(x)).logits
-            loss = ensemble_loss(
-                logits.float(), self.faces.targets[chosen], self._kept[chosen], self.adjustment
-            )
+            targets = self._targets(x, chosen)
+            loss = ensemble_loss(logits.float(), targets, self._kept[chosen], self.adjustment)
             if not torch.isfinite(loss):
                 raise DataError(
                     f"the loss became {loss.item()} in epoch {self.done + 1}, step {step + 1}: lower --lr"
@@ -155,6 +162,18 @@ class Trainer:
         seconds = time.monotonic() - started
         images = self._steps_per_epoch * config.batch
         return Epoch(self.done, total / max(1, self._steps_per_epoch), seconds, images / seconds)
+
+    def _targets(self, x: Tensor, chosen: Tensor) -> Tensor:
+        """(N, K, 8), or (N, 1, 8) where all branches learn the same: votes, and what the teachers say."""
+        votes = self.faces.targets[chosen][:, None]
+        if not self._teachers:
+            return votes
+        share = self.config.teacher_share
+        pixels = x * self.config.input_std + self.config.input_mean
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
+            taught = [teacher(pixels) for teacher in self._teachers]
+        of_branch = [taught[k % len(taught)] for k in range(self.network.config.branches)]
+        return (1 - share) * votes + share * torch.stack(of_branch, dim=1)
 
     def _step(self, loss: Tensor, number: int) -> None:
         config = self.config

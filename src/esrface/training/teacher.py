@@ -1,0 +1,55 @@
+"""A finished run that teaches another: its probabilities on the very views that the student sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
+
+from esrface.errors import DataError
+from esrface.networks.config import network_config
+from esrface.networks.esr import ESR
+from esrface.training.config import TrainConfig, load_config
+
+CONFIG = "config.yaml"
+WEIGHTS = "weights.safetensors"
+
+
+class Teacher:
+    """A finished run's ensemble; the mean over its branches, the view and the mirrored view.
+
+    Args:
+        run: folder of the run.
+        log_prior: (8,) of the training images, to give back the branches' logit adjustments.
+        device: to answer on.
+    """
+
+    def __init__(self, run: Path, log_prior: Tensor, device: torch.device) -> None:
+        self._config = load_config(run / CONFIG)
+        self._network = load_network(run, self._config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        strengths = torch.tensor(self._config.advocates, device=device)
+        self._adjustment = strengths[:, None] * log_prior.to(device)
+
+    @torch.no_grad()
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Probabilities (N, 8) for grey views (N, 1, S, S) of any side in 0-255."""
+        shape = self._network.config
+        if pixels.shape[-1] != shape.input_size:
+            side = (shape.input_size, shape.input_size)
+            pixels = F.interpolate(pixels, size=side, mode="bilinear", align_corners=False)
+        x = (pixels - self._config.input_mean) / self._config.input_std
+        x = x.expand(-1, shape.input_channels, -1, -1).contiguous(memory_format=torch.channels_last)
+        logits = (self._network(x).logits + self._network(x.flip(-1)).logits).float() / 2
+        return torch.softmax(logits + self._adjustment, dim=-1).mean(dim=1)
+
+
+def load_network(run: Path, config: TrainConfig) -> ESR:
+    """A finished run's averaged weights in their network, ready to answer."""
+    if not (run / WEIGHTS).is_file():
+        raise DataError(f"{run}: no {WEIGHTS} here; the run is not finished, go on with --resume")
+    network = ESR(network_config(config.network)).eval()
+    network.load_state_dict(load_file(run / WEIGHTS))
+    return network
