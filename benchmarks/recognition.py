@@ -2,8 +2,8 @@
 
     python benchmarks/recognition.py [--threads 1 2] [--rounds 30]
 
-The rival is ESR-9 as published (random weights: speed does not depend on them), once in eager torch as its
-users run it and once exported to ONNX Runtime, the fair rival. Both sides go from a face crop to the branches'
+The rival is ESR-9 as published (random weights, on which speed does not depend), once in eager torch as its
+users run it and once in ONNX Runtime, the fair rival. Both sides go from a face crop to the branches'
 logits; rounds alternate, so that a machine whose speed drifts drifts for both. Needs the extra ``train``.
 """
 

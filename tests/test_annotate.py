@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_faces import make_face
 from numpy.typing import NDArray
 
 from esrface.annotate import UNSURE, annotate
 from esrface.emotions import EMOTION_COLORS, EMOTIONS
 from esrface.labels import DETAILS, Label, label_text, place_labels
 from esrface.results import Box, Face
+from made_faces import make_face
 
 
 def grey(width: int, height: int) -> NDArray[np.uint8]:
@@ -138,7 +138,7 @@ def test_valence_and_arousal_point_the_right_way() -> None:
         [label] = place_labels((600, 600), [face], [False])
         assert label.detail == "full"
         plate = label.plate
-        top = plate.y0 + label.padding + label.line_height + label.gap
+        top = plate.y0 + label.padding_y + label.line_height + label.gap
         line = annotate(grey(600, 600), [face])[top : top + label.small_line_height, plate.x0 : plate.x1]
         columns = np.flatnonzero((np.abs(line.astype(int) - color).sum(axis=2) < 12).any(axis=0))
         assert len(columns) > 10

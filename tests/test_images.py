@@ -364,6 +364,26 @@ def test_no_half_picture_of_a_truncated_file(
     assert str(caught.value) == f"cannot read {path}: it is cut off or damaged"
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_truncated_tiff_is_one_line_and_libtiff_keeps_silent(
+    share: float, face_picture: NDArray[np.uint8], capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # Directory first, data last, unlike Pillow's own files: so the header is whole and the data are not.
+    rows = zlib.compress(face_picture[:200].tobytes())
+    tags = [
+        *((256, 512), (257, 200), (258, 8), (259, 8), (262, 2), (273, 8 + 2 + 10 * 12 + 4)),
+        *((277, 3), (278, 200), (279, len(rows)), (284, 1)),
+    ]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + rows
+    path = tmp_path / "a.tif"
+    path.write_bytes(data)
+    np.testing.assert_array_equal(load_image(path), face_picture[:200])
+    path.write_bytes(data[: int(len(data) * share)])
+    assert refusal(path) == f"cannot read {path}: it is cut off or damaged"
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("kind", ["jpg", "progressive.jpg", "png", "gif", "lzw.tif", "jp2"])
 def test_no_half_picture_of_a_file_filled_up_with_zeros(kind: str, face_picture: NDArray[np.uint8]) -> None:
     # What a download leaves that reserved its space and broke off.

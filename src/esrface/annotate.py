@@ -130,12 +130,17 @@ def _draw_label(canvas: Image.Image, label: Label, face: Face, color: Color, uns
     chip = max(2, round(size * 0.22))
     _paste_rounded(
         canvas,
-        Box(plate.x0 + pad, plate.y0 + pad, plate.x0 + pad + chip, plate.y0 + pad + label.line_height),
+        Box(
+            plate.x0 + pad,
+            plate.y0 + label.padding_y,
+            plate.x0 + pad + chip,
+            plate.y0 + label.padding_y + label.line_height,
+        ),
         chip / 2,
         color,
     )
     draw = ImageDraw.Draw(canvas)
-    left, middle = plate.x0 + 2 * pad + chip, plate.y0 + pad + label.line_height // 2
+    left, middle = plate.x0 + 2 * pad + chip, plate.y0 + label.padding_y + label.line_height // 2
     name, share = label_text(face, label.detail, unsure)
     draw.text((left, middle), name, font=font(size), fill=INK, anchor="lm")
     if share:
@@ -149,7 +154,7 @@ def _draw_affect(
 ) -> None:
     """Lines "valence" and "arousal", and one that says where they come from if not from a trained layer."""
     left, small, height = label.plate.x0 + label.padding, label.small_size, label.small_line_height
-    middle = label.plate.y0 + label.padding + label.line_height + label.gap + height // 2
+    middle = label.plate.y0 + label.padding_y + label.line_height + label.gap + height // 2
     for name, value in (("valence", face.expression.valence), ("arousal", face.expression.arousal)):
         draw.text((left, middle), name, font=font(small), fill=QUIET_INK, anchor="lm")
         number = (label.plate.x1 - label.padding, middle)

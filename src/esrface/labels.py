@@ -39,6 +39,9 @@ class Label:
     font_size: int
     small_size: int
     padding: int
+    """Left and right of the text."""
+    padding_y: int
+    """Above and below it."""
     gap: int
     line_height: int
     small_line_height: int
@@ -128,13 +131,14 @@ def _measure(size_wh: tuple[int, int], index: int, face: Face, detail: str, unsu
     size = max(SMALLEST_FONT, round(min(wanted, longest * 0.035, box.width * 0.3)))
     if detail == "full" and size < SMALLEST_FULL_FONT:
         return None
-    small, pad = max(SMALLEST_FONT, round(size * 0.72)), max(2, round(size * 0.36))
+    small = max(SMALLEST_FONT, round(size * 0.72))
+    pad, pad_y = max(2, round(size * 0.36)), max(2, round(size * 0.27))
     line, small_line, gap = round(size * 1.02), round(small * 1.3), round(size * 0.28)
     name, share = label_text(face, detail, unsure)
     width = 3 * pad + max(2, round(size * 0.22)) + text_size(name, size)[0]
     if share:
         width += round(size * 0.55) + text_size(share, size)[0]
-    height = 2 * pad + line
+    height = 2 * pad_y + line
     if detail == "full":
         words = text_size("valence", small)[0] + text_size(WIDEST_NUMBER, small)[0]
         width = max(width, words + 4 * pad + round(size * 3.2))
@@ -145,13 +149,13 @@ def _measure(size_wh: tuple[int, int], index: int, face: Face, detail: str, unsu
     limit = {"full": 2.0, "share": 2.5, "name": 3.0}[detail] * box.width
     if width > size_wh[0] or height > size_wh[1] or (width > limit and size > SMALLEST_FONT):
         return None
-    return Label(index, detail, Box(0, 0, width, height), size, small, pad, gap, line, small_line)
+    return Label(index, detail, Box(0, 0, width, height), size, small, pad, pad_y, gap, line, small_line)
 
 
 def _places(size_wh: tuple[int, int], box: Box, label: Label, inside: bool) -> Iterator[Box]:
     """Places for a plate, best first; all within the picture."""
     width, height = label.plate.width, label.plate.height
-    off = max(2, label.padding)
+    off = max(2, label.padding_y)
     left, right, centre = box.x0, box.x1 - width, (box.x0 + box.x1 - width) // 2
     middle = (box.y0 + box.y1 - height) // 2
     rows = (box.y0 + off, box.y1 - height - off) if inside else (box.y0 - off - height, box.y1 + off)

@@ -129,7 +129,8 @@ def command(
     best = model.card.scores[0]
     console.print(
         f"{out}: accuracy {best['accuracy']:.2%}, mean recall {best['mean_recall']:.2%} on {best['images']} "
-        f"validation images; try: esrface image photo.jpg --model {out}"
+        f"validation images; try: esrface image photo.jpg --model {out}",
+        soft_wrap=True,
     )
     return 0
 
@@ -192,5 +193,6 @@ class _Progress:
         self._console.print(
             f"epoch {epoch.number}/{self._epochs}: loss {epoch.loss:.3f}, validation {result.accuracy:.2%} "
             f"({result.accuracy_mirror:.2%} with mirror), branch {result.mean_branch:.2%}, "
-            f"mean recall {result.mean_recall:.2%}, {epoch.images_per_s:.0f} images/s"
+            f"mean recall {result.mean_recall:.2%}, {epoch.images_per_s:.0f} images/s",
+            soft_wrap=True,
         )

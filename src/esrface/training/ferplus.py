@@ -25,6 +25,7 @@ from esrface.evaluation import metrics
 from esrface.networks.config import network_config
 from esrface.networks.esr import ESR
 from esrface.networks.face_features import init_base_from_face_features
+from esrface.outputs import make_folder
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
 from esrface.training.config import TrainConfig, differences, load_config
 from esrface.training.loss import log_prior
@@ -82,12 +83,15 @@ def train_ferplus(
         DataError: data or run cannot be used as they are.
         OutputError: a checkpoint cannot be written.
     """
-    _open_run(run, config, resume)
+    _check_run(run, config, resume)
     training, (judged, labels) = training_faces(data), judged_split(data, "valid")
     network = build_network(config, training)
     prior = log_prior(training.targets)
     teachers = [Teacher(Path(teacher), prior, torch.device(device)) for teacher in config.teachers]
     trainer = Trainer(network, training, config, torch.device(device), teachers)
+    # Only now, so that data or a start that cannot be used leave no empty run behind.
+    make_folder(run)
+    config.save(run / CONFIG)
     state = load_checkpoint(run) if resume else None
     if state is not None:
         trainer.restore(state)
@@ -155,17 +159,16 @@ def validate(
     )
 
 
-def _open_run(run: Path, config: TrainConfig, resume: bool) -> None:
+def _check_run(run: Path, config: TrainConfig, resume: bool) -> None:
+    """Refuse to overwrite a run, or to go on with it in another way than it was begun."""
     written = run / CONFIG
-    if written.exists():
-        if not resume:
-            raise DataError(f"{run}: a run is already there; pass --resume to go on or choose another --out")
-        changed = differences(load_config(written), config)
-        if changed:
-            raise DataError(f"{run}: cannot resume with another configuration ({'; '.join(changed)})")
+    if not written.exists():
         return
-    run.mkdir(parents=True, exist_ok=True)
-    config.save(written)
+    if not resume:
+        raise DataError(f"{run}: a run is already there; pass --resume to go on or choose another --out")
+    changed = differences(load_config(written), config)
+    if changed:
+        raise DataError(f"{run}: cannot resume with another configuration ({'; '.join(changed)})")
 
 
 def _log_epoch(path: Path, epoch: Epoch, result: Validation) -> None:

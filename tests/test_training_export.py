@@ -1,0 +1,166 @@
+"""From a run to a model file: the card's figures are the file's, and another file is refused."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drawn import drawn_face, write_ferplus
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+torch.set_num_threads(1)
+
+from esrface import Recognizer  # noqa: E402
+from esrface.cli import main  # noqa: E402
+from esrface.datasets.augment import Augmentation  # noqa: E402
+from esrface.errors import DataError, ModelError  # noqa: E402
+from esrface.evaluation.ferplus import evaluate_ferplus  # noqa: E402
+from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
+from esrface.networks.onnx_export import to_onnx  # noqa: E402
+from esrface.preprocess import to_input  # noqa: E402
+from esrface.training.config import TrainConfig  # noqa: E402
+from esrface.training.export import ExportOptions, export_ferplus_run, verify  # noqa: E402
+from esrface.training.ferplus import train_ferplus  # noqa: E402
+from esrface.training.teacher import load_network  # noqa: E402
+
+GENTLE = Augmentation(rotation_deg=5, shear=0, erase_probability=0, contrast=(0.9, 1.1), brightness=0.05)
+SHORT = TrainConfig(
+    network="tiny", epochs=12, batch=8, lr=0.01, branch_lr_factor=1, warmup_steps=5, ema=0.8,
+    precision="fp32", augmentation=GENTLE,
+)  # fmt: skip
+
+
+def tiny() -> NetworkConfig:
+    base = (Conv(8, padding=(1, 1)), MaxPool(), Conv(16, padding=(1, 1)), MaxPool())
+    return NetworkConfig("tiny", 48, 1, base, (Conv(16), MaxPool(), Conv(16)), dropout=0.1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("ferplus")
+    write_ferplus(root, "zip", "train", ["Happy", "Sad", "Surprise"] * 21, first_seed=100)
+    write_ferplus(root, "zip", "valid", ["Happy", "Sad", "Surprise"] * 8, first_seed=500)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with its model file."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    NETWORKS["tiny"] = tiny  # type: ignore[index]
+    try:
+        train_ferplus(data, folder, SHORT)
+        export_ferplus_run(folder, data, ExportOptions(name="drawn", mirror=True))
+    finally:
+        del NETWORKS["tiny"]  # type: ignore[attr-defined]
+    return folder
+
+
+def test_the_card_says_what_evaluation_finds(run: Path, data: Path) -> None:
+    with Recognizer(run, detector="none") as recognizer:
+        found = evaluate_ferplus(data, "valid", recognizer).to_dict()
+        card = recognizer.card
+    assert card.name == "drawn"
+    assert card.mirror
+    default = card.scores[0]
+    assert default["images"] == found["images"] == 24
+    for figure in ("accuracy", "mean_recall", "ece"):
+        assert default[figure] == pytest.approx(found[figure], abs=1e-6)
+    assert default["accuracy"] > 0.9
+    assert [round(point["share"], 2) for point in card.logit_adjustment["curve_on_validation"]][:2] == [
+        0.0,
+        0.25,
+    ]
+
+
+def test_a_trained_model_reads_drawn_faces(run: Path) -> None:
+    faces = [
+        np.repeat(drawn_face(emotion, 900)[..., None], 3, axis=2) for emotion in ("Happy", "Sad", "Surprise")
+    ]
+    with Recognizer(run, detector="none") as recognizer:
+        expressions = recognizer.predict(faces)
+    assert [expression.emotion for expression in expressions] == ["Happy", "Sad", "Surprise"]
+    assert all(len(set(map(bytes, expression.branch_probabilities))) == 9 for expression in expressions)
+
+
+def test_a_file_that_answers_otherwise_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    network = load_network(run, SHORT)
+    with Recognizer(run, detector="none") as recognizer:
+        spec = recognizer.card.input
+    inputs = to_input([np.repeat(drawn_face("Happy", 1)[..., None], 3, axis=2)], spec)
+    shift = np.zeros((9, 8), np.float32)
+    content = to_onnx(network, half=False).SerializeToString()
+    assert verify(network, content, inputs, shift, half=False) < 1e-4
+    with pytest.raises(ModelError, match="answers unlike the network"):
+        verify(network, content, inputs, shift + np.linspace(0, 1, 8, dtype=np.float32), half=False)
+
+
+def test_an_unfinished_run_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    SHORT.save(tmp_path / "config.yaml")
+    with pytest.raises(DataError, match="--resume"):
+        export_ferplus_run(tmp_path, data)
+    with pytest.raises(DataError, match="not the configuration"):
+        export_ferplus_run(tmp_path / "nowhere", data)
+
+
+def test_command_trains_from_data_to_a_model_that_every_command_can_use(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "esr9-small", lambda: replace(tiny(), name="esr9-small"))
+    out = tmp_path / "run"
+    arguments = ["train", "ferplus", "--data", str(data), "--network", "esr9-small", "--out", str(out)]
+    assert main([*arguments, "--epochs", "1", "--batch", "8", "--threads", "1", "--precision", "fp32"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("epoch 1/1: loss ")
+    assert f"try: esrface image photo.jpg --model {out}" in " ".join(lines)
+    assert {path.name for path in out.iterdir()} >= {
+        "config.yaml", "metrics.csv", "checkpoint.pt", "weights.safetensors", "model.onnx", "card.json",
+    }  # fmt: skip
+    assert (
+        main(["evaluate", "ferplus", "--data", str(data), "--split", "valid", "--model", str(out), "--json"])
+        == 0
+    )
+    capsys.readouterr()
+
+    assert main([*arguments, "--epochs", "1"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ferplus", "--data", "nowhere", "--out", "run"], "no FER+ train split here"),
+        (["ferpluss", "--data", "x", "--out", "run"], "did you mean 'ferplus'"),
+        (["ferplus", "--data", "x", "--out", "run", "--network", "esr9-mobil"], "did you mean 'esr9-mobile'"),
+        (["ferplus", "--data", "x", "--out", "run", "--device", "warp"], "device 'warp' cannot be used"),
+        (["ferplus", "--out", "run"], "--data"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_torch_the_extra_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else sys)
+    assert main(["train", "ferplus", "--data", "x", "--out", "y"]) == 2
+    assert ".[train]" in capsys.readouterr().err
