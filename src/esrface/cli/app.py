@@ -176,7 +176,12 @@ def _invoke(group: Commands, arguments: list[str], interrupts: Interrupts) -> in
 
 def _usage_line(error: click.UsageError) -> str:
     path = error.ctx.command_path if error.ctx else NAME
-    message = " ".join(error.format_message().split())
+    if isinstance(error, click.NoSuchOption):
+        message = f"unknown option '{error.option_name}'"
+        if error.possibilities:
+            message += f": did you mean '{error.possibilities[0]}'?"
+    else:
+        message = " ".join(error.format_message().split())
     return f"{path}: {message.rstrip('.')} (see '{path} --help')"
 
 

@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 RECOGNITION, DETECTION, ORIGINAL = "Recognition", "Faces", "From the original program"
 
-DETECTORS = ("auto", "libfacedetection", "yunet", "haar", "none")
+DETECTORS = ("auto", "yunet", "libfacedetection", "haar", "none")
 """As in ``esrface.detection.DETECTOR_NAMES``, which help pages must not load."""
 
 ORIGINAL_DETECTORS = {"1": "dlib", "2": "dlib", "3": "haar"}

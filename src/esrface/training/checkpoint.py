@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from esrface.errors import DataError, OutputError
+from esrface.outputs import write_whole
 
 CHECKPOINT = "checkpoint.pt"
 
 
 def save_checkpoint(run: Path, state: dict[str, Any]) -> None:
     """Replace the run's checkpoint; the previous one stays until the new one is whole."""
-    part = run / f"{CHECKPOINT}.part"
+    # Into memory first: torch answers a full disk with errors of its own.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
     try:
-        with part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(run / CHECKPOINT)
-    except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"{run}: the checkpoint cannot be written ({error}); the last one stays") from error
+        write_whole(run / CHECKPOINT, buffer.getvalue(), overwrite=True)
+    except OutputError as error:
+        raise OutputError(f"{error}; the last checkpoint stays, go on with --resume") from error
 
 
 def load_checkpoint(run: Path) -> dict[str, Any] | None:
@@ -35,5 +33,5 @@ def load_checkpoint(run: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise DataError(f"{path}: not a checkpoint of a training run ({error})") from error
+        raise DataError(f"{path}: not a checkpoint of a training run ({type(error).__name__})") from error
     return state

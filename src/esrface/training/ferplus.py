@@ -7,6 +7,7 @@ at the end, the averaged weights in ``weights.safetensors``; `esrface.training.e
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from esrface.datasets.augment import plain_view
 from esrface.datasets.ferplus import FerPlusSplit, load_ferplus, majority_labels, pixel_hashes, soft_labels
@@ -25,7 +26,7 @@ from esrface.evaluation import metrics
 from esrface.networks.config import network_config
 from esrface.networks.esr import ESR
 from esrface.networks.face_features import init_base_from_face_features
-from esrface.outputs import make_folder
+from esrface.outputs import make_folder, write_whole
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
 from esrface.training.config import TrainConfig, differences, load_config
 from esrface.training.loss import log_prior
@@ -104,9 +105,7 @@ def train_ferplus(
         if report is not None:
             report(epoch, result)
     weights = {name: tensor.contiguous().cpu() for name, tensor in trainer.averaged.state_dict().items()}
-    part = run / f"{WEIGHTS}.part"
-    save_file(weights, part)
-    part.replace(run / WEIGHTS)
+    write_whole(run / WEIGHTS, save(weights), overwrite=True)
     return run / WEIGHTS
 
 
@@ -184,12 +183,11 @@ def _log_epoch(path: Path, epoch: Epoch, result: Validation) -> None:
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
             earlier = [row for row in csv.DictReader(file) if int(row["epoch"]) < epoch.number]
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, values.keys())
-        writer.writeheader()
-        writer.writerows([*earlier, {key: str(value) for key, value in values.items()}])
-    part.replace(path)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, values.keys())
+    writer.writeheader()
+    writer.writerows([*earlier, {key: str(value) for key, value in values.items()}])
+    write_whole(path, table.getvalue(), overwrite=True)
 
 
 def judged_split(data: Path, split: str) -> tuple[FerPlusSplit, NDArray[np.int64]]:
