@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
 
 from esrface.networks.config import esr_mobile  # noqa: E402
 from esrface.networks.esr import ESR  # noqa: E402

@@ -267,13 +267,19 @@ def test_folders_refuse_replace_and_resume(folder_sink: Callable[..., Any], tmp_
     first.write_bytes(b"mine")
     with pytest.raises(OutputError, match=r"exists already \(--overwrite replaces it, --resume goes on"):
         write(folder_sink(folder, SETTINGS), pictures[0])
+    left_over, of_others = folder / "sub" / ".0123456789abcdef.part", folder / "sub" / ".mine.part"
+    left_over.parent.mkdir()
+    left_over.write_bytes(b"half")
+    of_others.write_bytes(b"not ours")
     assert write(folder_sink(folder, SETTINGS, "resume"), *pictures) == ["b.png"]
+    assert of_others.exists(), "only what a killed run left behind goes"
+    assert not left_over.exists()
     assert first.read_bytes() == b"mine"
     with pytest.raises(OutputError, match="mirror was false and is true now"):
         write(folder_sink(folder, OTHER, "resume"), *pictures)
     assert write(folder_sink(folder, OTHER, "overwrite"), *pictures) == ["a.png", "b.png"]
     assert first.read_bytes() != b"mine"
-    assert not list(tmp_path.rglob("*.part"))
+    assert list(tmp_path.rglob("*.part")) == [of_others]
 
 
 def test_a_folder_of_mixed_settings_is_not_resumed(folder_sink: Callable[..., Any], tmp_path: Path) -> None:

@@ -131,6 +131,11 @@ def test_command_trains_from_data_to_a_model_that_every_command_can_use(
 
     assert main([*arguments, "--epochs", "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+    again = ["train", "ferplus", "--data", str(data), "--out", str(tmp_path / "again")]
+    assert main([*again, "--recipe", str(out / "config.yaml"), "--threads", "1"]) == 0
+    assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (
+        out / "weights.safetensors"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize(

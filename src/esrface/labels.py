@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import ImageFont
 
 from esrface._numbers import percent
@@ -109,18 +111,25 @@ def _place_all(
 
     With ``inside`` a label may lie on its own face, along an edge of the box.
     """
-    plates = [label.plate for label in taken]
+    # Rows of x0, y0, x1, y1: the faces, then the plates; the rest is empty and overlaps with nothing.
+    obstacles = np.zeros((2 * len(faces), 4), dtype=np.int64)
+    lying = [*(face.box for face in faces), *(label.plate for label in taken)]
+    obstacles[: len(lying)] = np.array(lying).reshape(-1, 4)
+    count = len(lying)
     labels = []
     for index in sorted(wanted, key=lambda i: -faces[i].box.area):
         label = _measure(size_wh, index, faces[index], detail, unsure[index])
         if label is None:
             continue
-        obstacles = plates + [face.box for i, face in enumerate(faces) if not (inside and i == index)]
+        if inside:
+            obstacles[index] = 0
         for place in _places(size_wh, faces[index].box, label, inside):
-            if not any(_overlap(place, obstacle) for obstacle in obstacles):
-                plates.append(place)
+            if not _overlaps(place, obstacles).any():
+                obstacles[count] = place
+                count += 1
                 labels.append(replace(label, plate=place))
                 break
+        obstacles[index] = faces[index].box
     return labels
 
 
@@ -169,5 +178,8 @@ def _places(size_wh: tuple[int, int], box: Box, label: Label, inside: bool) -> I
         yield Box(x, y, x + width, y + height)
 
 
-def _overlap(first: Box, second: Box) -> bool:
-    return first.x0 < second.x1 and second.x0 < first.x1 and first.y0 < second.y1 and second.y0 < first.y1
+def _overlaps(place: Box, others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) which of the boxes (n, 4) share a pixel with ``place``."""
+    x0, y0, x1, y1 = others.T
+    overlapping: NDArray[np.bool_] = (place.x0 < x1) & (x0 < place.x1) & (place.y0 < y1) & (y0 < place.y1)
+    return overlapping

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -131,6 +132,18 @@ def discard_unfinished() -> None:
     for part in list(_unfinished):
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def clear_left_over(folder: PathLike) -> None:
+    """Remove the ``.part`` files that a killed process left in a folder and below it.
+
+    Only for a run that goes on where that one stopped: what another process is writing there now would be
+    removed as well.
+    """
+    for part in Path(folder).rglob(".*.part"):
+        if re.fullmatch(r"\.[0-9a-f]{16}\.part", part.name):
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 class RowFile:

@@ -15,12 +15,14 @@ from esrface._suggest import unknown_name
 from esrface.detection import Detection, Detector, create_detector
 from esrface.engine import Engine, EngineOutput, create_engine, join, run_views
 from esrface.ensemble import VOTES, Answers, build_expressions, combine_arrays
+from esrface.emotions import EMOTIONS
 from esrface.errors import InputError, ModelError
 from esrface.images import load_image
 from esrface.models.card import ModelCard
 from esrface.models.registry import ModelFile, resolve_model
 from esrface.preprocess import crop_face, to_input
 from esrface.results import Expression, Face
+from esrface.saliency import Saliency
 from esrface.threads import resolve_threads
 
 if TYPE_CHECKING:
@@ -121,27 +123,42 @@ class Recognizer:
         """Whether the mirror image is looked at too."""
         return self._mirror
 
-    def __call__(self, image: Image, *, color: Color = "rgb") -> list[Face]:
+    def __call__(
+        self, image: Image, *, color: Color = "rgb", saliency: bool = False, emotion: str | None = None
+    ) -> list[Face]:
         """Find the faces in one image and read their expressions.
 
         Args:
             image: A path, the bytes of an image file, a PIL image or an array (H, W, 3), (H, W, 4), (H, W)
                 of uint8 or of floats in 0-1 (see ``esrface.images.load_image``).
             color: Channel order where ``image`` is an array.
+            saliency: Whether each face carries what the network looked at (``Face.saliency``), from the same
+                pass of the network.
+            emotion: What these maps explain; None: the ensemble's map its emotion, each branch's map that
+                branch's own.
 
         Returns:
             The faces, largest first; ``[]`` where there is none.
 
         Raises:
-            InputError: ``image`` is nothing that can be read as a picture.
+            InputError: ``image`` is nothing that can be read as a picture, or there is no such ``emotion``.
+            ModelError: ``saliency`` with a model that gives no class maps.
         """
-        return self.recognize_many([image], color=color)[0]
+        return self.recognize_many([image], color=color, saliency=saliency, emotion=emotion)[0]
 
-    def recognize_many(self, images: Iterable[Image], *, color: Color = "rgb") -> list[list[Face]]:
+    def recognize_many(
+        self,
+        images: Iterable[Image],
+        *,
+        color: Color = "rgb",
+        saliency: bool = False,
+        emotion: str | None = None,
+    ) -> list[list[Face]]:
         """Like calling with each image in turn, while the faces of several images share calls of the network.
 
         ``images`` is read lazily and one image is held at a time, so memory stays flat.
         """
+        _check_explained(saliency, emotion)
         found: list[list[Detection]] = []
 
         def inputs() -> Iterator[NDArray[np.float32]]:
@@ -151,11 +168,19 @@ class Recognizer:
                 for detection in found[-1]:
                     yield to_input([self._crop(pixels, detection)], self.card.input)[0]
 
-        expressions = iter(self._express(inputs()))
+        read = iter(self._express(inputs(), saliency=saliency, emotion=emotion))
         return [
-            [Face(hit.box, hit.score, hit.landmarks, next(expressions)) for hit in detections]
+            [Face(hit.box, hit.score, hit.landmarks, *next(read)) for hit in detections]
             for detections in found
         ]
+
+    def crop(self, image: Image, face: Face, *, color: Color = "rgb") -> NDArray[np.uint8]:
+        """What the network was shown of a face found in ``image``, before it was made small: RGB (h, w, 3) uint8.
+
+        The maps in ``face.saliency`` lie over it, edge to edge.
+        """
+        detection = Detection(face.box, face.detection_score, face.landmarks)
+        return self._crop(load_image(image, color=color), detection)
 
     def predict(self, crops: Crops, *, color: Color = "rgb") -> list[Expression]:
         """Expressions of faces that are cut out already: no detection, no margin.
@@ -168,7 +193,7 @@ class Recognizer:
         Returns:
             N expressions in the same order; ``[]`` for ``[]``.
         """
-        return self._express(self._inputs(crops, color))
+        return [expression for expression, _ in self._express(self._inputs(crops, color))]
 
     def forward(self, crops: Crops, *, color: Color = "rgb", class_maps: bool = False) -> EngineOutput:
         """The network's own output for crops (as ``predict`` takes them): logits before temperature.
@@ -237,9 +262,20 @@ class Recognizer:
             )
         return (to_input([load_image(crop, color=color)], self.card.input)[0] for crop in crops)
 
-    def _express(self, inputs: Iterator[NDArray[np.float32]]) -> list[Expression]:
-        outputs = self._outputs(inputs, class_maps=False)
-        return [expression for output in outputs for expression in build_expressions(self._combine(output))]
+    def _express(
+        self, inputs: Iterator[NDArray[np.float32]], *, saliency: bool = False, emotion: str | None = None
+    ) -> list[tuple[Expression, Saliency | None]]:
+        """The expression and, if asked for, the maps of each input (C, S, S)."""
+        read: list[tuple[Expression, Saliency | None]] = []
+        for output in self._outputs(inputs, class_maps=saliency):
+            expressions = build_expressions(self._combine(output))
+            if output.class_maps is None:
+                read += [(expression, None) for expression in expressions]
+                continue
+            for expression, maps in zip(expressions, output.class_maps, strict=True):
+                seen = Saliency(maps, expression.emotion, expression.branch_emotions)
+                read.append((expression, seen if emotion is None else seen.explain(emotion)))
+        return read
 
     def _outputs(self, inputs: Iterator[NDArray[np.float32]], class_maps: bool) -> Iterator[EngineOutput]:
         """The network's output for every ``BATCH`` of the inputs (C, S, S)."""
@@ -268,6 +304,15 @@ class Recognizer:
             affect_source=self.card.affect_source,
             uncertainty=self.card.uncertainty,
         )
+
+
+def _check_explained(saliency: bool, emotion: str | None) -> None:
+    if emotion is None:
+        return
+    if emotion not in EMOTIONS:
+        raise InputError(unknown_name("emotion", emotion, EMOTIONS))
+    if not saliency:
+        raise InputError(f"emotion={emotion!r} says what the maps explain: ask for them with saliency=True")
 
 
 def _make_detector(detector: str | Detector, limits: dict[str, Any], threads: int) -> Detector:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface.emotions import CIRCUMPLEX, EMOTIONS
+from esrface.saliency import Saliency
 
 AFFECT_SOURCES = ("network", "circumplex")
 
@@ -130,6 +131,8 @@ class Face:
     """(5, 2) x, y in pixels: the eye on the image's left, the one on its right, nose tip, mouth corners
     left and right; None where the detector gives none."""
     expression: Expression
+    saliency: Saliency | None = None
+    """What the network looked at, where it was asked for; not part of ``to_dict``."""
 
     def __post_init__(self) -> None:
         if self.landmarks is not None:

@@ -6,6 +6,7 @@ Rows are what CSV and JSON Lines files hold, records are what ``--json`` prints.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,18 @@ _FACE = (
     *(column_name(emotion) for emotion in EMOTIONS),
     *("valence", "arousal", "affect_source", "agreement", "uncertainty"),
 )
+
+
+def source_text(source: str) -> str:
+    """A path as rows and records hold it: its bytes read as UTF-8, whatever the locale says they are.
+
+    Bytes that are no UTF-8 stay surrogates (``os.fsencode`` gives them back where the locale is UTF-8).
+    """
+    try:
+        return os.fsencode(source).decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return source
+
 
 Row = dict[str, Any]
 """Column -> str, int, float, bool or None (an empty cell)."""
@@ -64,7 +77,7 @@ def face_rows(
         abstain_below: Confidence below which ``abstained`` is true; None leaves that column out.
     """
     blank: Row = dict.fromkeys(columns(branches=branches, abstain=abstain_below is not None))
-    blank |= {"source": source, "frame": frame, "time_s": time_s}
+    blank |= {"source": source_text(source), "frame": frame, "time_s": time_s}
     rows = [blank | _face_cells(number, face, branches, abstain_below) for number, face in enumerate(faces)]
     return rows or [blank]
 
@@ -106,7 +119,7 @@ def picture_record(
     width, height = size_wh
     return {
         "schema_version": SCHEMA_VERSION,
-        "source": source,
+        "source": source_text(source),
         "width": width,
         "height": height,
         "model": model,

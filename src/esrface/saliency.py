@@ -7,12 +7,80 @@ the maximum removes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esrface._suggest import unknown_name
 from esrface.emotions import EMOTIONS
+from esrface.errors import InputError
+from esrface.overlay import OPACITY, overlay_heat
+
+
+@dataclass(frozen=True, eq=False)
+class Saliency:
+    """Where in a face the network saw an emotion: Grad-CAM of the ensemble and of each of its K branches.
+
+    All maps lie over what the network was shown of the face (``Recognizer.crop``), edge to edge. The arrays
+    are read-only float32.
+    """
+
+    class_maps: NDArray[np.float32]
+    """(K, 8, h, w) each branch's evidence for each emotion by place, before its bias: their mean over h, w
+    and the bias are the logits."""
+    emotion: str
+    """The emotion that ``ensemble`` explains."""
+    branch_emotions: tuple[str, ...]
+    """(K,) the emotion that each of ``branches`` explains."""
+    ensemble: NDArray[np.float32] = field(init=False)
+    """(h, w) 0-1: the mean over branches of what speaks for ``emotion``, divided by its maximum; zero where
+    nothing does."""
+    branches: NDArray[np.float32] = field(init=False)
+    """(K, h, w) 0-1: each branch's map, divided by its own maximum."""
+
+    def __post_init__(self) -> None:
+        maps = np.array(self.class_maps, dtype=np.float32)
+        if maps.ndim != 4 or maps.shape[1] != len(EMOTIONS):
+            raise ValueError(f"expected class maps (K, {len(EMOTIONS)}, h, w), got {maps.shape}")
+        if len(self.branch_emotions) != len(maps):
+            raise ValueError(f"expected {len(maps)} branch emotions, got {len(self.branch_emotions)}")
+        own = np.array([_index(name) for name in self.branch_emotions])
+        arrays = {
+            "class_maps": maps,
+            "ensemble": ensemble_map(maps[None], _index(self.emotion))[0],
+            "branches": branch_maps(maps[None], own)[0],
+        }
+        for name, array in arrays.items():
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def explain(self, emotion: str) -> Saliency:
+        """The maps for one emotion, whatever the network's answer was; the network does not run again."""
+        return Saliency(self.class_maps, emotion, (emotion,) * len(self.branch_emotions))
+
+    def overlay(
+        self, face: NDArray[np.uint8], branch: int | None = None, *, opacity: float = OPACITY
+    ) -> NDArray[np.uint8]:
+        """The face with the map over it.
+
+        Args:
+            face: (H, W, 3) uint8 RGB, what the network was shown: ``recognizer.crop(image, face)``.
+            branch: A branch's number, from 0; None: the ensemble's map.
+            opacity: Of the strongest heat, 0-1.
+
+        Returns:
+            (H, W, 3) uint8 RGB.
+        """
+        if branch is not None and not 0 <= branch < len(self.branches):
+            raise InputError(f"expected a branch from 0 to {len(self.branches) - 1}, got {branch}")
+        heat = self.ensemble if branch is None else self.branches[branch]
+        return overlay_heat(face, heat, opacity=opacity)
+
+    def __repr__(self) -> str:
+        height, width = self.ensemble.shape
+        return f"Saliency({self.emotion}, {len(self.branches)} branches, {height}x{width})"
 
 
 def branch_maps(
@@ -63,3 +131,9 @@ def _chosen(
         raise ValueError(f"expected class maps (N, K, {len(EMOTIONS)}, h, w), got {maps.shape}")
     index = np.broadcast_to(np.asarray(emotions), maps.shape[:2])
     return np.take_along_axis(maps, index[:, :, None, None, None], axis=2)[:, :, 0]
+
+
+def _index(emotion: str) -> int:
+    if emotion not in EMOTIONS:
+        raise InputError(unknown_name("emotion", emotion, EMOTIONS))
+    return EMOTIONS.index(emotion)

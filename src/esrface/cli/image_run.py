@@ -55,7 +55,7 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
         recognizer = stack.enter_context(_recognizer(options, threads=1 if workers > 1 else threads))
         run = PictureRun(
             recognizer,
-            [stack.enter_context(sink) for sink in _sinks(options, recognizer)],
+            _enter(_sinks(options, recognizer), stack),
             _views(options, console, recognizer),
             max_pixels=options["max_pixels"] or DEFAULT_MAX_PIXELS,
             abstain_below=options["abstain_below"],
@@ -126,24 +126,30 @@ def _recognizer(options: Options, *, threads: int) -> Recognizer:
     )
 
 
-def _sinks(options: Options, recognizer: Recognizer) -> Iterator[Sink]:
+def _sinks(options: Options, recognizer: Recognizer) -> list[Sink]:
     """The outputs in files; a picture's own files before its rows, which therefore say that it is done."""
     settings = _settings(options, recognizer)
     mode = "overwrite" if options["overwrite"] else "resume" if options["resume"] else "refuse"
     branches, abstain_below = recognizer.card.branches, options["abstain_below"]
+    sinks: list[Sink] = []
     if options["output"]:
-        yield OriginalCsv(options["output"], settings, mode=mode, branches=branches)
+        sinks.append(OriginalCsv(options["output"], settings, mode=mode, branches=branches))
     if options["save"]:
-        yield AnnotatedPictures(options["save"], settings, mode=mode, abstain_below=abstain_below)
+        sinks.append(AnnotatedPictures(options["save"], settings, mode=mode, abstain_below=abstain_below))
     for name, kind in (("csv", CsvRows), ("jsonl", JsonlRows)):
         if options[name]:
-            yield kind(
-                options[name],
-                settings,
-                mode=mode,
-                branches=branches if options["branches"] else 0,
-                abstain_below=abstain_below,
+            columns = branches if options["branches"] else 0
+            sinks.append(
+                kind(options[name], settings, mode=mode, branches=columns, abstain_below=abstain_below)
             )
+    return sinks
+
+
+def _enter(sinks: Sequence[Sink], stack: ExitStack) -> Sequence[Sink]:
+    """Open the outputs; those that refuse what exists come first, before a folder is made for nothing."""
+    for sink in sorted(sinks, key=lambda sink: not sink.shared):
+        stack.enter_context(sink)
+    return sinks
 
 
 def _settings(options: Options, recognizer: Recognizer) -> RunSettings:

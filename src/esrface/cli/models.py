@@ -179,7 +179,8 @@ def _score(score: Mapping[str, Any], *, with_protocol: bool = True) -> str:
 
 def _flat(value: Mapping[str, Any]) -> str:
     """The plain entries of a mapping on one line; what is nested deeper is left to ``--json``."""
-    return ", ".join(f"{key.replace('_', ' ')} {word}" for key, item in value.items() if (word := _word(item)))
+    words = {key.replace("_", " "): _word(item) for key, item in value.items()}
+    return ", ".join(f"{key} {word}" for key, word in words.items() if word)
 
 
 def _word(value: Any) -> str:

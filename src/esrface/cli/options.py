@@ -21,150 +21,138 @@ ORIGINAL_DETECTORS = {"1": "dlib", "2": "dlib", "3": "haar"}
 """What the original's ``-fd`` numbers mean."""
 
 
-def recognition_options(command: F) -> F:
-    """Add the options about model, device and answer."""
-    for decorate in reversed(
-        (
-            option(
-                RECOGNITION,
-                "--model",
-                metavar="NAME|PATH",
-                help="A model of 'esrface models', an .onnx file with its card beside it, or a run's folder.",
-            ),
-            option(
-                RECOGNITION, "--device", metavar="cpu|cuda", help="Where the network runs.  [default: cpu]"
-            ),
-            option(RECOGNITION, "-c", "--cuda", is_flag=True, help="Short for --device cuda."),
-            option(
-                RECOGNITION,
-                "--mirror/--no-mirror",
-                default=None,
-                help="Look at the mirror image too, for twice the work.  [default: as the model's card says]",
-            ),
-            option(
-                RECOGNITION,
-                "--vote",
-                type=Name(["mean", "plurality"]),
-                default="mean",
-                metavar="mean|plurality",
-                help="The mean of the branches' probabilities, or most votes as in the original.  "
-                "[default: mean]",
-            ),
-            option(
-                RECOGNITION,
-                "--batch-norm",
-                type=Name(["running", "instance"]),
-                metavar="running|instance",
-                help="Only for the original's weights.",
-            ),
-            option(
-                RECOGNITION,
-                "--abstain-below",
-                type=Share(),
-                metavar="X",
-                help="Mark answers with a confidence below X (0-1) as 'abstained'.",
-            ),
-            option(
-                RECOGNITION,
-                "--threads",
-                type=Whole(1),
-                metavar="N",
-                help="Threads to use.  [default: what this process may use]",
-            ),
-        )
-    ):
-        command = decorate(command)
-    return command
+def _all_of(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    """One decorator that adds all these options, which stay in this order on the help page."""
+
+    def decorate(command: F) -> F:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
 
 
-def detection_options(command: F) -> F:
-    """Add the options about finding faces."""
-    for decorate in reversed(
-        (
-            option(
-                DETECTION,
-                "--detector",
-                type=Name([*DETECTORS, "dlib"]),
-                metavar="NAME",
-                help=f"One of {', '.join(DETECTORS)}; none takes the whole picture for a face.  "
-                "[default: auto]",
-            ),
-            option(
-                DETECTION,
-                "-fd",
-                "--face_detection",
-                type=Name(list(ORIGINAL_DETECTORS)),
-                metavar="1|2|3",
-                help="The original's numbers: 3 is haar; 1 and 2 (dlib) come with a later version.",
-            ),
-            option(
-                DETECTION,
-                "--max-faces",
-                type=Whole(1),
-                metavar="N",
-                help="Only the N largest faces of a picture.",
-            ),
-            option(
-                DETECTION,
-                "--min-face",
-                type=Whole(0),
-                default=0,
-                metavar="PIXELS",
-                help="Leave out smaller faces.",
-            ),
-            option(
-                DETECTION,
-                "--min-score",
-                type=Share(),
-                metavar="X",
-                help="Leave out faces that the detector is less sure of (0-1).  [default: its own limit]",
-            ),
-        )
-    ):
-        command = decorate(command)
-    return command
+recognition_options = _all_of(
+    option(
+        RECOGNITION,
+        "--model",
+        metavar="NAME|PATH",
+        help="A model of 'esrface models', an .onnx file with its card beside it, or a run's folder.",
+    ),
+    option(RECOGNITION, "--device", metavar="cpu|cuda", help="Where the network runs.  [default: cpu]"),
+    option(RECOGNITION, "-c", "--cuda", is_flag=True, help="Short for --device cuda."),
+    option(
+        RECOGNITION,
+        "--mirror/--no-mirror",
+        default=None,
+        help="Look at the mirror image too, for twice the work.  [default: as the model's card says]",
+    ),
+    option(
+        RECOGNITION,
+        "--vote",
+        type=Name(["mean", "plurality"]),
+        default="mean",
+        metavar="mean|plurality",
+        help="The mean of the branches' probabilities, or most votes as in the original.  [default: mean]",
+    ),
+    option(
+        RECOGNITION,
+        "--batch-norm",
+        type=Name(["running", "instance"]),
+        metavar="running|instance",
+        help="Only for the original's weights.",
+    ),
+    option(
+        RECOGNITION,
+        "--abstain-below",
+        type=Share(),
+        metavar="X",
+        help="Mark answers with a confidence below X (0-1) as 'abstained'.",
+    ),
+    option(
+        RECOGNITION,
+        "--threads",
+        type=Whole(1),
+        metavar="N",
+        help="Threads to use.  [default: what this process may use]",
+    ),
+)
+"""The options about model, device and answer."""
 
 
-def original_options(command: F) -> F:
-    """Add the original's options for its window and camera."""
-    for decorate in reversed(
-        (
-            option(ORIGINAL, "-d", "--display", is_flag=True, help="A window (comes with a later version)."),
-            option(
-                ORIGINAL, "-g", "--gradcam", is_flag=True, help="Saliency maps (come with a later version)."
-            ),
-            option(
-                ORIGINAL,
-                "-b",
-                "--branch",
-                is_flag=True,
-                help="Every branch in the window (comes with a later version; --branches works now).",
-            ),
-            option(
-                ORIGINAL,
-                "-s",
-                "--size",
-                type=Name(["1", "2", "3"]),
-                metavar="1|2|3",
-                help="Size of the window; without one it does nothing.",
-            ),
-            option(ORIGINAL, "-np", "--no_plot", is_flag=True, help="No graph in the window."),
-            option(
-                ORIGINAL, "-f", "--frames", type=int, metavar="N", help="For videos; it does nothing here."
-            ),
-            option(
-                ORIGINAL,
-                "-w",
-                "--webcam",
-                "--webcam_id",
-                type=int,
-                metavar="N",
-                help="For cameras; it does nothing here.",
-            ),
-        )
-    ):
-        command = decorate(command)
-    return command
+detection_options = _all_of(
+    option(
+        DETECTION,
+        "--detector",
+        type=Name([*DETECTORS, "dlib"]),
+        metavar="NAME",
+        help=f"One of {', '.join(DETECTORS)}; none takes the whole picture for a face.  [default: auto]",
+    ),
+    option(
+        DETECTION,
+        "-fd",
+        "--face_detection",
+        type=Name(list(ORIGINAL_DETECTORS)),
+        metavar="1|2|3",
+        help="The original's numbers: 3 is haar; 1 and 2 (dlib) come with a later version.",
+    ),
+    option(
+        DETECTION,
+        "--max-faces",
+        type=Whole(1),
+        metavar="N",
+        help="Only the N largest faces of a picture.",
+    ),
+    option(
+        DETECTION,
+        "--min-face",
+        type=Whole(0),
+        default=0,
+        metavar="PIXELS",
+        help="Leave out smaller faces.",
+    ),
+    option(
+        DETECTION,
+        "--min-score",
+        type=Share(),
+        metavar="X",
+        help="Leave out faces that the detector is less sure of (0-1).  [default: its own limit]",
+    ),
+)
+"""The options about finding faces."""
+
+
+original_options = _all_of(
+    option(ORIGINAL, "-d", "--display", is_flag=True, help="A window (comes with a later version)."),
+    option(ORIGINAL, "-g", "--gradcam", is_flag=True, help="Saliency maps (come with a later version)."),
+    option(
+        ORIGINAL,
+        "-b",
+        "--branch",
+        is_flag=True,
+        help="Every branch in the window (comes with a later version; --branches works now).",
+    ),
+    option(
+        ORIGINAL,
+        "-s",
+        "--size",
+        type=Name(["1", "2", "3"]),
+        metavar="1|2|3",
+        help="Size of the window; without one it does nothing.",
+    ),
+    option(ORIGINAL, "-np", "--no_plot", is_flag=True, help="No graph in the window."),
+    option(ORIGINAL, "-f", "--frames", type=int, metavar="N", help="For videos; it does nothing here."),
+    option(
+        ORIGINAL,
+        "-w",
+        "--webcam",
+        "--webcam_id",
+        type=int,
+        metavar="N",
+        help="For cameras; it does nothing here.",
+    ),
+)
+"""The original's options for its window and camera."""
 
 
 def resolve_detector(detector: str | None, face_detection: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -41,8 +41,14 @@ def ordered_map(
             if not pending:
                 return
             item, future = pending.popleft()
-            future.exception()  # Waits; whoever takes the result meets the exception itself.
+            _wait(future)
             yield item, future
             del item, future
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _wait(future: Future[Result]) -> None:
+    # In steps: on Windows a wait without an end cannot be interrupted by Ctrl-C.
+    while not wait([future], timeout=0.2).done:
+        pass

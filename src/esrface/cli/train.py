@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,14 @@ DATA, NETWORK, SCHEDULE, MODEL = "Data", "Network", "Schedule", "Model file"
             "esrface train ferplus --data ferplus --network esr9-small --out runs/small",
             "A small ensemble from nothing but FER+.",
         ),
-        ("esrface train ferplus --data ferplus --out runs/mine --resume", "Go on after an interruption."),
+        (
+            "esrface train ferplus --data ferplus --recipe runs/mine/config.yaml --seed 2 --out runs/second",
+            "The same once more with another seed.",
+        ),
+        (
+            "esrface train ferplus --data ferplus --recipe runs/mine/config.yaml --out runs/mine --resume",
+            "Go on after an interruption.",
+        ),
         ("esrface image photo.jpg --model runs/mine", "Use what was trained."),
     ],
 )
@@ -53,13 +61,30 @@ DATA, NETWORK, SCHEDULE, MODEL = "Data", "Network", "Schedule", "Model file"
 @option(
     NETWORK,
     "--network",
-    type=Name(["esr9-mobile", "esr9-small", "esr9-published"]),
-    default="esr9-mobile",
+    type=Name(["esr9-mobile", "esr9-mobile-112", "esr9-small", "esr9-published"]),
     metavar="NAME",
-    help="esr9-mobile, esr9-small or esr9-published.  [default: esr9-mobile]",
+    help="esr9-mobile, esr9-mobile-112, esr9-small or esr9-published.  [default: esr9-mobile]",
 )
 @option(
-    NETWORK, "--init", metavar="FILE", help="Start the shared base of esr9-mobile from these face features."
+    NETWORK,
+    "--init",
+    metavar="FILE|RUN",
+    help="Start the shared base from public face features (esr9-mobile), or from a finished run's base.",
+)
+@option(
+    NETWORK,
+    "--teacher",
+    "teachers",
+    multiple=True,
+    metavar="RUN",
+    help="A finished run to learn from too; given several times, each teaches a part of the branches.",
+)
+@option(
+    SCHEDULE,
+    "--recipe",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Every setting from a run's config.yaml; the options given here go before it.",
 )
 @option(SCHEDULE, "--epochs", type=click.IntRange(1), metavar="N", help="[default: 12]")
 @option(SCHEDULE, "--batch", type=click.IntRange(2), metavar="N", help="Faces a step.  [default: 64]")
@@ -100,7 +125,8 @@ def command(
     share: float,
     device: str,
     threads: int | None,
-    **recipe: Any,
+    recipe: Path | None,
+    **settings: Any,
 ) -> int:
     """Train an ensemble on FER+ and write its model file and card.
 
@@ -112,13 +138,14 @@ def command(
 
     from esrface.cli.console import make_console
     from esrface.threads import resolve_threads
-    from esrface.training.config import TrainConfig
+    from esrface.training.config import TrainConfig, load_config
     from esrface.training.export import ExportOptions, export_ferplus_run
     from esrface.training.ferplus import train_ferplus
 
     _check_device(device)
     torch.set_num_threads(resolve_threads(threads))
-    config = TrainConfig(**{key: value for key, value in recipe.items() if value is not None})
+    given = {key: value for key, value in settings.items() if value not in (None, ())}
+    config = replace(load_config(recipe) if recipe else TrainConfig(), **given)
     console = make_console()
     with _Progress(console, config) as progress:
         train_ferplus(

@@ -160,8 +160,14 @@ def esr_mobile(blocks: int = 11, input_size: int = 96) -> NetworkConfig:
     )
 
 
+def esr_mobile_112() -> NetworkConfig:
+    """The same at 112 pixels, its branches on random halves of the shared channels."""
+    return replace(esr_mobile(input_size=112), name="esr9-mobile-112", subspace=0.5)
+
+
 NETWORKS: Mapping[str, Callable[[], NetworkConfig]] = {
     "esr9-mobile": esr_mobile,
+    "esr9-mobile-112": esr_mobile_112,
     "esr9-small": esr_small,
     "esr9-published": esr_published,
 }

@@ -26,7 +26,7 @@ class CsvRows(RowSink):
 
     def key(self, source: str) -> str:
         """The path with escapes."""
-        return source.encode("utf-8", "backslashreplace").decode("utf-8")
+        return super().key(source).encode("utf-8", "backslashreplace").decode("utf-8")
 
     def sources(self, file: TextIO) -> Iterator[str]:
         """First cell of each row after the header."""

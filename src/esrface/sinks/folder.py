@@ -8,7 +8,7 @@ from types import TracebackType
 
 from esrface._names import printable
 from esrface.errors import OutputError
-from esrface.outputs import OutputNames, make_folder, refuse_existing, write_whole
+from esrface.outputs import OutputNames, clear_left_over, make_folder, refuse_existing, write_whole
 from esrface.sinks.base import Frame, RunSettings, check_resumable, read_record, write_record
 
 RECORD = ".esrface.json"
@@ -51,6 +51,7 @@ class FolderSink(ABC):
         before = read_record(kept)
         if self._mode == "resume" and (before is not None or any(self.folder.iterdir())):
             check_resumable(self.folder, before, self._record)
+            clear_left_over(self.folder)
         elif self._mode == "refuse" and before is not None and before["settings"] != self._record["settings"]:
             # Results of other settings stay in the folder beside this run's: it cannot be resumed.
             write_record(kept, {**self._record, "settings": {"mixed": True}})

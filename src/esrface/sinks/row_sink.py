@@ -16,7 +16,7 @@ from typing import TextIO
 from esrface._names import printable
 from esrface.errors import OutputError
 from esrface.outputs import RowFile, drop_torn_row, output_errors
-from esrface.rows import Row, columns, face_rows
+from esrface.rows import Row, columns, face_rows, source_text
 from esrface.sinks.base import Frame, RunSettings, check_resumable, read_record, write_record
 
 
@@ -72,7 +72,7 @@ class RowSink(ABC):
 
     def key(self, source: str) -> str:
         """How a source's path reads once it has been through the file."""
-        return source
+        return source_text(source)
 
     def __enter__(self) -> RowSink:
         resuming = self._mode == "resume" and self.path.is_file()

@@ -234,8 +234,13 @@ def _training_data(config: TrainConfig) -> tuple[TrainingData, ...]:
 
 
 def _protocol(config: TrainConfig) -> dict[str, Any]:
-    """The run's configuration, with the start's name instead of its path on the trainer's machine."""
+    """The run's configuration; runs that it started or learnt from are told in full, files by their names."""
     plain = config.to_dict()
-    plain["init"] = None if config.init is None else Path(config.init).name
+    plain["init"] = None if config.init is None else _origin(Path(config.init))
+    plain["teachers"] = [_origin(Path(teacher)) for teacher in config.teachers]
     plain["selection"] = "the averaged weights after the last epoch; no epoch was picked"
     return plain
+
+
+def _origin(path: Path) -> str | dict[str, Any]:
+    return {"run": path.name, **_protocol(load_config(path / CONFIG))} if path.is_dir() else path.name

@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from esrface.errors import DataError
 from esrface.networks.config import network_config
-from esrface.networks.esr import ESR
+from esrface.networks.esr import ESR, ConvBlock
 from esrface.training.config import TrainConfig, load_config
 
 CONFIG = "config.yaml"
@@ -29,7 +30,8 @@ class Teacher:
 
     def __init__(self, run: Path, log_prior: Tensor, device: torch.device) -> None:
         self._config = load_config(run / CONFIG)
-        self._network = load_network(run, self._config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = without_batch_norm(load_network(run, self._config))
+        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         strengths = torch.tensor(self._config.advocates, device=device)
         self._adjustment = strengths[:, None] * log_prior.to(device)
 
@@ -44,6 +46,15 @@ class Teacher:
         x = x.expand(-1, shape.input_channels, -1, -1).contiguous(memory_format=torch.channels_last)
         logits = (self._network(x).logits + self._network(x.flip(-1)).logits).float() / 2
         return torch.softmax(logits + self._adjustment, dim=-1).mean(dim=1)
+
+
+def without_batch_norm(network: ESR) -> ESR:
+    """The same function with each batch norm folded into its convolution, in place; a third faster."""
+    for block in network.modules():
+        if isinstance(block, ConvBlock):
+            block.conv = fuse_conv_bn_eval(block.conv, block.bn)
+            block.bn = nn.Identity()  # type: ignore[assignment]
+    return network
 
 
 def load_network(run: Path, config: TrainConfig) -> ESR:

@@ -1,0 +1,158 @@
+"""Write MODEL_CARD.md from the default model's card, so that both always say the same.
+
+python tools/make_model_card.py            write it
+python tools/make_model_card.py --check    exit 1 if it is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from esrface.emotions import EMOTIONS
+from esrface.models.card import ModelCard
+from esrface.models.registry import resolve_model
+
+TARGET = Path(__file__).parent.parent / "MODEL_CARD.md"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    text = render(resolve_model().card)
+    if parser.parse_args().check:
+        return 0 if TARGET.read_text(encoding="utf-8") == text else 1
+    TARGET.write_text(text, encoding="utf-8")
+    return 0
+
+
+def render(card: ModelCard) -> str:
+    """The whole document."""
+    scores = card.scores[0]
+    parts = [
+        f"# Model card: {card.name}",
+        "Made from the model's own card by `tools/make_model_card.py`; do not edit.",
+        overview(card),
+        "## What it is for",
+        "Reading which of eight expressions people would most likely name for a face in a picture, for research, "
+        "annotation and human-robot interaction with the consent of those who are seen. Not for deciding anything "
+        "about a person, not for lie detection, hiring, proctoring or policing, and not where the law forbids it "
+        "(in the EU, inferring emotions at work and in education: Article 5(1)(f) of the AI Act). An expression "
+        "is not a feeling. See *Responsible use* in the README.",
+        "## How good it is",
+        table(("protocol", "images", "accuracy", "mean recall"), [short(score) for score in card.scores]),
+        f"Default inference, 95 % bootstrap interval of the accuracy: "
+        f"{percent(scores['accuracy_interval'][0])} to {percent(scores['accuracy_interval'][1])}. By plurality of "
+        f"the branches: {percent(scores['accuracy_plurality'])}. The validation split chose the model, so expect "
+        "a little less elsewhere; the test split was never used.",
+        table(("", *EMOTIONS), [("recall", *(percent(scores["recall"][name]) for name in EMOTIONS))]),
+        branches(scores),
+        calibration(card, scores),
+        adjustment(card),
+        "## What it learnt from",
+        table(("data", "use", "terms"), [(d.name, d.use, d.terms) for d in card.training_data]),
+        f"Weights: {card.licence}.",
+        "Images whose pixels stand in the validation split too were left out of training. FER2013 holds many more "
+        "copies within and across its splits; the figures without them stand above.",
+        "## Known limits",
+        "- FER+ has no demographic labels: error rates for groups of people are unknown. Assume that they differ.\n"
+        "- Rare emotions are recognised much worse than common ones (recalls above); the validation split has 16 "
+        "faces of contempt and 25 of disgust, so their figures are rough.\n"
+        "- It learnt from grey web pictures of 48x48 pixels. Profile views, strong tilt, occlusion and poor light "
+        "make it worse.\n"
+        "- Valence and arousal are not learnt: they are read out of the probabilities by the circumplex "
+        "coordinates of Russell & Mehrabian (1977).",
+        "## How it was trained",
+        table(("setting", "value"), [(key, f"`{value}`") for key, value in card.protocol.items()]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def overview(card: ModelCard) -> str:
+    """What the network is and wants."""
+    spec, rule = card.input, card.crop
+    crop = f"{'square of the larger side' if rule.square else 'the box'}, margin {rule.margin:g}"
+    rows = [
+        ("version", card.version),
+        ("network", f"{card.network['name']}, {card.branches} branches"),
+        ("input", f"{spec.size}x{spec.size}, {spec.color}, (x - {spec.mean[0]:g}) / {spec.std[0]:g}"),
+        (
+            "crop around the detected box",
+            f"{crop}{', turned until the eyes are level' if rule.align else ''}",
+        ),
+        ("mirror pass by default", "yes" if card.mirror else "no"),
+        ("temperature", f"{card.temperature:.3f}"),
+        ("uncertainty", card.uncertainty.measure),
+        ("valence and arousal", card.affect_source),
+        ("SHA-256 of the weights", f"`{card.sha256}`"),
+    ]
+    return table(("", ""), rows)
+
+
+def short(score: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """One row of the table of scores."""
+    protocol = f"{score['data']} {score['split']}: {score['protocol']}"
+    return protocol, f"{score['images']:,}", percent(score["accuracy"]), percent(score["mean_recall"])
+
+
+def branches(scores: Mapping[str, Any]) -> str:
+    """What the ensemble is worth."""
+    alone = ", ".join(percent(share) for share in scores["branch_accuracy"])
+    return (
+        f"The branches alone: {alone}; their mean {percent(scores['mean_branch_accuracy'])}, so the ensemble gains "
+        f"{100 * scores['ensemble_gain']:+.2f} points. Two branches differ on {percent(scores['disagreement'])} of "
+        "the faces."
+    )
+
+
+def calibration(card: ModelCard, scores: Mapping[str, Any]) -> str:
+    """Calibration and uncertainty."""
+    halves = " and ".join(
+        f"{half['temperature']:.3f} ({percent(half['ece_after'])})" for half in scores["ece_halves"]
+    )
+    ranking = table(
+        ("measure of uncertainty", "AUROC of errors", "accuracy on the surest 80 %"),
+        [
+            (f"**{rank['measure']}**" if rank["measure"] == card.uncertainty.measure else rank["measure"],
+             f"{rank['error_auroc']:.3f}", percent(rank["accuracy_at_80"]))
+            for rank in scores["uncertainty_ranking"]
+        ],
+    )  # fmt: skip
+    return (
+        f"Calibration error (ECE, 15 bins): {percent(scores['ece_before'])} before temperature, "
+        f"{percent(scores['ece_after'])} after a temperature fitted on one half of the images and measured on the "
+        f"other, both ways: {halves}.\n\n{ranking}"
+    )
+
+
+def adjustment(card: ModelCard) -> str:
+    """The dial between accuracy and mean recall."""
+    if card.logit_adjustment is None:
+        return ""
+    curve = [
+        (f"{point['share']:g}", percent(point["accuracy"]), percent(point["mean_recall"]))
+        for point in card.logit_adjustment["curve_on_validation"]
+    ]
+    return (
+        "The branches were trained with logit adjustment (Menon et al., 2021; strengths "
+        f"{', '.join(f'{s:g}' for s in card.logit_adjustment['strengths'])}). The share of it that is given back, "
+        f"{card.logit_adjustment['share']:g} in this file, is a dial between accuracy and mean recall:\n\n"
+        + table(("share given back", "accuracy", "mean recall"), curve)
+    )
+
+
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with two digits."""
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
