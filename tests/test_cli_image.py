@@ -265,8 +265,11 @@ def test_a_fault_of_ours_spoils_one_picture_and_not_the_run(
     assert [json.loads(line)["source"] for line in shown.out.splitlines()] == ["b.png"]
     assert shown.err.splitlines() == [
         "1 failure:",
-        "  internal error on a.png: ZeroDivisionError: half a face (rerun with --debug)",
+        "  internal error on a.png: ZeroDivisionError: half a face (--debug shows where)",
     ]
+    seen.clear()
+    assert image("a.png", "b.png", "--json", "--threads", "1", "--debug") == 1
+    assert "in stumble\n" in capsys.readouterr().err
 
 
 def test_every_picture_of_a_strange_kind_gets_its_answer(

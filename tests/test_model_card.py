@@ -92,7 +92,10 @@ Change = Callable[[dict[str, Any]], Any]
         (lambda c: c["input"].update(mean=[1, 2]), "expected 1 number(s) for input.mean, got 2"),
         (lambda c: c["input"].update(std=[0]), "expected a number above 0 for input.std[0], got 0"),
         (lambda c: c["input"].update(mean=[None]), "expected a number for input.mean[0], got None"),
-        (lambda c: c["input"].update(resize="lanczos"), "expected one of area_linear for input.resize"),
+        (
+            lambda c: c["input"].update(resize="lanczos"),
+            "expected one of area_linear, linear for input.resize, got 'lanczos'",
+        ),
         (lambda c: c["crop"].update(margin=-0.5), "expected a number above -0.5 for crop.margin, got -0.5"),
         (lambda c: c["crop"].update(margin=1000), "crop.margin must be at most 10, got 1000"),
         (lambda c: c["emotions"].reverse(), "emotions must be Neutral, Happy, Sad, Surprise, Fear, Disgust"),

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from esrface.compat.cvision import recognize_facial_expression
     from esrface.emotions import EMOTIONS
     from esrface.errors import (
         DataError,
@@ -49,6 +50,7 @@ __all__ = [
     "Recognizer",
     "__version__",
     "list_models",
+    "recognize_facial_expression",
 ]
 
 _HOMES = {
@@ -66,6 +68,7 @@ _HOMES = {
     "OutputError": "errors",
     "Recognizer": "recognizer",
     "list_models": "models.registry",
+    "recognize_facial_expression": "compat.cvision",
 }
 """Module that each public name comes from."""
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from esrface._suggest import unknown_name
 from esrface.detection import Detection, Detector, create_detector
+from esrface.emotions import EMOTIONS
 from esrface.engine import Engine, EngineOutput, create_engine, join, run_views
 from esrface.ensemble import VOTES, Answers, build_expressions, combine_arrays
-from esrface.emotions import EMOTIONS
-from esrface.errors import InputError, ModelError
+from esrface.errors import InputError
 from esrface.images import load_image
 from esrface.models.card import ModelCard
 from esrface.models.registry import ModelFile, resolve_model
@@ -45,12 +45,14 @@ class Recognizer:
     manager. Nothing is written and no network is used.
 
     Args:
-        model: A shipped model's name (None: the default model), an ``.onnx`` file with its card beside it, or
-            a training run's folder.
+        model: A shipped model's name (None: the default model), an ``.onnx`` file with its card beside it, a
+            training run's folder, or a folder of the original's ``.pt`` files (needs torch).
         detector: A name out of ``esrface.detection.DETECTOR_NAMES`` (``"none"`` takes the whole picture as
             the face), or an object of your own with a detector's ``name`` and ``detect``.
         device: ``"cpu"`` or ``"cuda"``.
-        batch_norm: ``"running"`` or ``"instance"``, only for the original's weights.
+        batch_norm: Only for the original's weights: ``"instance"`` (None) lets the branches normalise by the
+            statistics of each face by itself, as the original program did; ``"running"`` by those gathered in
+            training.
         mirror: Whether to average the logits of the picture and its mirror image (twice the work); None: as
             the card says.
         vote: ``"mean"`` (of the branches' probabilities) or ``"plurality"`` (of the branches' emotions).
@@ -63,7 +65,7 @@ class Recognizer:
     Raises:
         ModelError: The model is unknown, damaged, or does not fit its card.
         DeviceError: The device cannot be used here.
-        DependencyError: The detector needs a package that is not installed.
+        DependencyError: The detector or the model needs a package that is not installed.
         InputError: Any other argument that cannot be used.
     """
 
@@ -97,16 +99,13 @@ class Recognizer:
             raise InputError(unknown_name("vote", vote, VOTES))
         self._vote = vote
         self._file: ModelFile = resolve_model(model)
-        if batch_norm is not None:
-            raise ModelError(
-                f"batch_norm is for the original's .pt weights only; '{self.card.name}' is an ONNX model "
-                "with its statistics inside: leave batch_norm out"
-            )
         self._mirror = self.card.mirror if mirror is None else bool(mirror)
         count = resolve_threads(threads)
         limits = {"min_face": min_face, "min_score": min_score, "max_faces": max_faces}
         self._detector = _make_detector(detector, limits, count)
-        self._engine: Engine | None = create_engine(self._file, device=device, threads=count)
+        self._engine: Engine | None = create_engine(
+            self._file, device=device, threads=count, batch_norm=batch_norm
+        )
 
     @property
     def card(self) -> ModelCard:
@@ -175,7 +174,7 @@ class Recognizer:
         ]
 
     def crop(self, image: Image, face: Face, *, color: Color = "rgb") -> NDArray[np.uint8]:
-        """What the network was shown of a face found in ``image``, before it was made small: RGB (h, w, 3) uint8.
+        """What the network was shown of a face in ``image``, before it was made small: RGB (h, w, 3) uint8.
 
         The maps in ``face.saliency`` lie over it, edge to edge.
         """

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 NAME = "esrface"
 OUR_FAULT, BAD_INPUT = 1, 2
 
+DEBUG = "esrface.debug"
+"""Key of ``ctx.meta``: whether ``--debug`` was given."""
+
 EPILOG = """\b
 Examples:
   esrface image photo.jpg                  what do the faces show?
@@ -127,7 +130,7 @@ def run(entries: Mapping[str, Entry], argv: Sequence[str] | None) -> int:
 def _guard(group: Commands, arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
     """Exit code of a command; whatever it raises becomes one line, with a traceback only on request."""
     try:
-        return _invoke(group, arguments, interrupts)
+        return _invoke(group, arguments, interrupts, debug)
     except Stopped as stop:
         say(f"{NAME}: stopped by {stop.name}")
         return stop.exit_code
@@ -164,10 +167,11 @@ def _guard(group: Commands, arguments: list[str], interrupts: Interrupts, debug:
         return OUR_FAULT
 
 
-def _invoke(group: Commands, arguments: list[str], interrupts: Interrupts) -> int:
+def _invoke(group: Commands, arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
     # Not click's own main(): it would answer a closed pipe with exit code 1 and end the process itself.
     try:
         with group.make_context(NAME, arguments, obj=interrupts) as ctx:
+            ctx.meta[DEBUG] = debug
             code = group.invoke(ctx)
     except click.exceptions.Exit as finished:
         return finished.exit_code

@@ -89,5 +89,8 @@ class ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the message."""
-        self._console.print(Text(printable(f"esrface: {record.getMessage()}")), soft_wrap=True)
+        """Print the message, and the traceback that belongs to it if there is one."""
+        lines = [printable(f"esrface: {record.getMessage()}")]
+        if record.exc_info:
+            lines.append(logging.Formatter().formatException(record.exc_info))
+        self._console.print(Text("\n".join(lines)), soft_wrap=True)

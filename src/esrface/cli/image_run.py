@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from esrface._names import printable
+from esrface.cli.app import DEBUG
 from esrface.cli.console import ConsoleHandler, make_console, people
 from esrface.cli.options import resolve_detector, resolve_device
 from esrface.cli.picture_run import PictureRun, Tally, View
@@ -45,7 +46,7 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
     _check(paths, options)
     console = make_console()
     with ExitStack() as stack:
-        stack.enter_context(_logging_to(console, quiet=options["quiet"]))
+        stack.enter_context(_logging_to(console, quiet=options["quiet"], debug=ctx.meta[DEBUG]))
         _mention_later_options(options)
         every_source = _find(paths, options)
         first = list(islice(every_source, 2))
@@ -199,12 +200,12 @@ def _wants_progress(options: Options) -> bool:
 
 
 @contextmanager
-def _logging_to(console: Console, *, quiet: bool) -> Iterator[None]:
-    """Show what the library logs; only errors if ``quiet``."""
-    handler = ConsoleHandler(console, logging.ERROR if quiet else logging.INFO)
+def _logging_to(console: Console, *, quiet: bool, debug: bool) -> Iterator[None]:
+    """Show what the library logs: only errors if ``quiet``, and everything to ``debug``."""
+    handler = ConsoleHandler(console, logging.DEBUG if debug else logging.ERROR if quiet else logging.INFO)
     level = _log.level
     _log.addHandler(handler)
-    _log.setLevel(logging.INFO)
+    _log.setLevel(handler.level)
     try:
         yield
     finally:

@@ -24,7 +24,8 @@ class Stopped(BaseException):
 class Interrupts:
     """Turns SIGINT, SIGTERM and SIGHUP into ``Stopped`` in the main thread while it is entered.
 
-    A signal that was ignored from the start (``nohup``, background jobs) stays ignored.
+    A signal that was ignored from the start (``nohup``, background jobs) stays ignored. Commands find this
+    object as ``ctx.obj``.
     """
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
@@ -17,6 +18,8 @@ from esrface.images import load_image
 from esrface.recognizer import Recognizer
 from esrface.sinks import Frame, Sink
 from esrface.sources import PictureSource
+
+_log = logging.getLogger("esrface")
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -128,19 +131,20 @@ class PictureRun:
 
     def _outcome(self, job: Job, future: Future[Frame]) -> Frame | None:
         """The frame, or None after noting why there is none."""
-        name = printable(job.source.name)
-        try:
+        error = future.exception()
+        if error is None:
             return future.result()
-        except EsrfaceError as error:
-            self.tally.failures.append(str(error))
-        except MemoryError:
-            self.tally.failures.append(
-                f"cannot read {name}: not enough memory for it (--max-pixels refuses such)"
-            )
-        except Exception as error:
+        name = printable(job.source.name)
+        if isinstance(error, EsrfaceError):
+            line = str(error)
+        elif isinstance(error, MemoryError):
+            line = f"cannot read {name}: not enough memory for it (--max-pixels refuses such)"
+        else:
             what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
-            self.tally.failures.append(f"internal error on {name}: {what} (rerun with --debug)")
+            line = f"internal error on {name}: {what} (--debug shows where)"
             self.tally.our_fault = True
+        self.tally.failures.append(line)
+        _log.debug("%s", line, exc_info=error)
         return None
 
     def _deliver(self, job: Job, frame: Frame) -> None:

@@ -61,9 +61,9 @@ DATA, NETWORK, SCHEDULE, MODEL = "Data", "Network", "Schedule", "Model file"
 @option(
     NETWORK,
     "--network",
-    type=Name(["esr9-mobile", "esr9-mobile-112", "esr9-small", "esr9-published"]),
+    type=Name(["esr9-mobile", "esr9-mobile-halves", "esr9-small", "esr9-published"]),
     metavar="NAME",
-    help="esr9-mobile, esr9-mobile-112, esr9-small or esr9-published.  [default: esr9-mobile]",
+    help="esr9-mobile, esr9-mobile-halves, esr9-small or esr9-published.  [default: esr9-mobile]",
 )
 @option(
     NETWORK,

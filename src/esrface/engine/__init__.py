@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._suggest import unknown_name
-from esrface.errors import InputError
+from esrface.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from esrface.models.registry import ModelFile
@@ -51,14 +51,43 @@ class Engine(Protocol):
         """Output for inputs (N, C, S, S) float32 as ``esrface.preprocess.to_input`` makes them."""
 
 
-def create_engine(file: ModelFile, *, device: str = "cpu", threads: int) -> Engine:
-    """Load a model; ModelError where file and card do not fit one another, DeviceError without the device."""
+def create_engine(
+    file: ModelFile, *, device: str = "cpu", threads: int, batch_norm: str | None = None
+) -> Engine:
+    """Load a model.
+
+    Args:
+        file: As ``esrface.models.registry.resolve_model`` finds it.
+        device: ``"cpu"`` or ``"cuda"``.
+        threads: For one call of the network.
+        batch_norm: For the original's weights, see ``esrface.engine.torch``; None: ``"instance"``.
+
+    Raises:
+        ModelError: File and card do not fit one another, or ``batch_norm`` is given for an ONNX model.
+        DeviceError: The device cannot be used here.
+        DependencyError: The original's weights without torch.
+    """
     if device not in DEVICES:
         raise InputError(unknown_name("device", device, DEVICES))
+    if file.is_original:
+        return _torch_engine(file, device, threads, batch_norm or "instance")
+    if batch_norm is not None:
+        raise ModelError(
+            f"batch_norm is for the original's .pt weights only; '{file.card.name}' is an ONNX model "
+            "with its statistics inside: leave batch_norm out"
+        )
     # Here and not above: listing models or reading a card does not need the runtime.
     from esrface.engine.onnx import OnnxEngine
 
     engine = OnnxEngine(file.read(), device=device, threads=threads, name=str(file.path))
+    engine.check(file.card)
+    return engine
+
+
+def _torch_engine(file: ModelFile, device: str, threads: int, batch_norm: str) -> Engine:
+    from esrface.engine.torch import TorchEngine
+
+    engine = TorchEngine(file.path, device=device, threads=threads, batch_norm=batch_norm)
     engine.check(file.card)
     return engine
 

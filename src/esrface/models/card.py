@@ -21,7 +21,7 @@ SCHEMA_VERSION = 1
 """Version of the card's layout; other versions are refused."""
 
 COLORS = ("gray", "rgb", "bgr")
-RESIZES = ("area_linear",)
+RESIZES = ("area_linear", "linear")
 AFFECT_SOURCES = ("network", "circumplex")
 """As in ``esrface.results``, which is not imported so that cards can be read without numpy."""
 MEASURES = ("one_minus_confidence", "entropy", "mutual_information")
@@ -49,7 +49,8 @@ class InputSpec:
     std: tuple[float, ...]
     """Per channel, in units of 0-255, above 0."""
     resize: str = "area_linear"
-    """``"area_linear"``: averaging over areas where the crop shrinks, bilinear where it grows."""
+    """``"area_linear"``: averaging over areas where the crop shrinks, bilinear where it grows. ``"linear"``:
+    bilinear throughout, rounded to whole numbers, as OpenCV does with bytes and the original did."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class ModelCard:
     """Whether the image's and the mirrored image's logits are averaged by default."""
     uncertainty: UncertaintySpec
     affect_source: str
-    """``"network"`` (the file has an ``affect`` output) or ``"circumplex"`` (read out of probabilities)."""
+    """``"network"`` (an ``affect`` output of the network) or ``"circumplex"`` (read out of probabilities)."""
     logit_adjustment: Mapping[str, Any] | None
     """How the exported biases were moved by the class priors, or None; for reading only, since the shift is
     already inside the weights."""
@@ -122,7 +123,7 @@ class ModelCard:
     licence: str
     """Licence of the weights."""
     sha256: str
-    """Of the ONNX file, 64 hexadecimal digits."""
+    """Of the ONNX file (of the original's ``.pt`` files one after another), 64 hexadecimal digits."""
 
     @classmethod
     def load(cls, path: str | Path) -> ModelCard:

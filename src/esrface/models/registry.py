@@ -1,4 +1,4 @@
-"""Which model is meant: a shipped name, an ``.onnx`` file, or a training run's folder."""
+"""Which model is meant: a shipped name, an ``.onnx`` file, a folder of a training run or of the original."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from esrface._suggest import unknown_name
 from esrface.errors import ModelError
 from esrface.models.card import ModelCard
+from esrface.models.original import is_original, original_card, read_state_files
 
 DEFAULT_MODEL = "esr9-fer"
 
@@ -22,13 +23,28 @@ RUN_CARD = "card.json"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model found: its ONNX file and its card, which has been read and checked."""
+    """A model found: its ONNX file and its card, which has been read and checked.
+
+    The original's weights come without a card; theirs is made from the files.
+    """
 
     path: Path
+    """The ONNX file, or the folder of the original's ``.pt`` files."""
     card: ModelCard
 
+    @property
+    def is_original(self) -> bool:
+        """Whether these are weights of the original in ``.pt`` files, for the torch engine."""
+        return self.path.is_dir()
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file, or of the original's files together; 0 where they are gone."""
+        files = self.path.glob("Net-*.pt") if self.is_original else (self.path,)
+        return sum(file.stat().st_size for file in files if file.is_file())
+
     def read(self) -> bytes:
-        """The ONNX file's content, its SHA-256 verified against the card; ModelError where they differ.
+        """An ONNX file's content, its SHA-256 verified against the card; ModelError where they differ.
 
         What was verified is what is returned, so nothing can be exchanged between the check and the use.
         """
@@ -52,7 +68,8 @@ def resolve_model(model: str | Path | None = None) -> ModelFile:
 
     Args:
         model: None (the default model), a shipped name, a path of an ``.onnx`` file with its card
-            (same name, ``.json``) beside it, or a folder with ``model.onnx`` and ``card.json``.
+            (same name, ``.json``) beside it, a folder with ``model.onnx`` and ``card.json``, or a folder of
+            the original's ``.pt`` files.
 
     Raises:
         ModelError: Nothing of the kind is there (the nearest name is suggested), or the card is unusable.
@@ -100,7 +117,12 @@ def _from_path(path: Path, given: str) -> ModelFile:
 def _from_folder(folder: Path) -> ModelFile:
     if (folder / RUN_MODEL).is_file():
         return _with_card(folder / RUN_MODEL, folder / RUN_CARD)
-    raise ModelError(f"the folder {folder} holds no {RUN_MODEL}: give the folder of a finished training run")
+    if is_original(folder):
+        return ModelFile(folder, original_card(read_state_files(folder)))
+    raise ModelError(
+        f"the folder {folder} holds no {RUN_MODEL}: give the folder of a finished training run or of the "
+        "original's .pt files"
+    )
 
 
 def _with_card(path: Path, card: Path) -> ModelFile:

@@ -126,6 +126,9 @@ def esr_small(width: int = 32) -> NetworkConfig:
 MOBILENET_WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 MOBILENET_STRIDED = frozenset({2, 4, 6, 12})
 
+LAB_CONVOLUTIONS = 5
+"""Convolutions from the picture to a classifier in the paper's networks for CK+."""
+
 
 def esr_mobile(blocks: int = 11, input_size: int = 96) -> NetworkConfig:
     """ESR-9 whose shared base is the beginning of a MobileNet v1, so that it can start from face features.
@@ -160,16 +163,56 @@ def esr_mobile(blocks: int = 11, input_size: int = 96) -> NetworkConfig:
     )
 
 
-def esr_mobile_112() -> NetworkConfig:
-    """The same at 112 pixels, its branches on random halves of the shared channels."""
-    return replace(esr_mobile(input_size=112), name="esr9-mobile-112", subspace=0.5)
+def esr_mobile_halves() -> NetworkConfig:
+    """The same with every branch on a random half of the shared channels: branches that know other things."""
+    return replace(esr_mobile(), name="esr9-mobile-halves", subspace=0.5)
+
+
+def esr_lab(level: int = 3) -> NetworkConfig:
+    """ESR-4 "in the lab" as published, for 96x96 grey faces: branches start after ``level`` convolutions.
+
+    355,104 parameters at level 3, 243,936 at level 4. At level 5 all five convolutions are shared and a
+    branch is a classifier alone; at level 0 nothing is shared (`lab_ensemble`).
+    """
+    if level not in range(LAB_CONVOLUTIONS + 1):
+        raise InputError(f"an ESR-4 branches after 0 to {LAB_CONVOLUTIONS} convolutions, got level {level!r}")
+
+    def conv(channels: int, kernel: int = 3) -> Conv:
+        return Conv(channels, kernel, bias=True)
+
+    blocks: tuple[tuple[Layer, ...], ...] = (
+        (conv(32, 5),),
+        (conv(64), MaxPool()),
+        (conv(64), MaxPool()),
+        (conv(64), MaxPool()),
+        (conv(64),),
+    )
+    return NetworkConfig(
+        name="esr4-lab" if level == 3 else f"esr4-lab-level{level}",
+        input_size=96,
+        input_channels=1,
+        base=tuple(layer for block in blocks[:level] for layer in block),
+        branch=tuple(layer for block in blocks[level:] for layer in block),
+        branches=4,
+    )
+
+
+def lab_single() -> NetworkConfig:
+    """The paper's single network, the base line of ESR-4: 131,208 parameters."""
+    return replace(esr_lab(), name="lab-single", branches=1)
+
+
+def lab_ensemble() -> NetworkConfig:
+    """The paper's traditional ensemble of four single networks, which share nothing: 524,832 parameters."""
+    return replace(esr_lab(level=0), name="lab-ensemble")
 
 
 NETWORKS: Mapping[str, Callable[[], NetworkConfig]] = {
     "esr9-mobile": esr_mobile,
-    "esr9-mobile-112": esr_mobile_112,
+    "esr9-mobile-halves": esr_mobile_halves,
     "esr9-small": esr_small,
     "esr9-published": esr_published,
+    "esr4-lab": esr_lab,
 }
 """Networks by the name that ``--network`` takes."""
 

@@ -95,7 +95,7 @@ class Branch(nn.Module):
 
 
 class ESR(nn.Module):
-    """A shared base and K branches, built from a `NetworkConfig`.
+    """A shared base and K branches, built from a `NetworkConfig`; where the base is empty, K whole networks.
 
     Input: (N, C, S, S) float, normalised as the model's card says (C and S are the configuration's).
     """
@@ -115,6 +115,22 @@ class ESR(nn.Module):
             torch.stack(affect, dim=1) if self.config.affect else None,
             torch.stack(class_maps, dim=1),
         )
+
+
+def use_face_statistics(network: ESR) -> ESR:
+    """Let the branches' batch norms use the statistics of each face by itself, in place.
+
+    That is what batch norm in training mode does to a batch of one. Whatever the batch, each face is
+    normalised by its own mean and (biased) variance, so that a batch answers as single calls do; running
+    statistics of the branches play no part any more. The base keeps its own.
+    """
+    for branch in network.branches:
+        for block in branch.modules():
+            if isinstance(block, ConvBlock):
+                alone = nn.InstanceNorm2d(block.bn.num_features, eps=block.bn.eps, affine=True)
+                alone.weight, alone.bias = block.bn.weight, block.bn.bias
+                block.bn = alone  # type: ignore[assignment]
+    return network
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -3,6 +3,8 @@
 The graph is written layer by layer instead of traced, so that it is exactly what a fast engine wants: batch
 norms folded into the convolutions, paddings inside them, and the K branches of equal shape side by side in
 one grouped convolution per layer. Branches stay independent: a group sees its own branch's channels only.
+Normalisation by each face's own statistics (`esrface.networks.esr.use_face_statistics`) cannot be folded and
+becomes the operator that does just that, InstanceNormalization.
 
 Input ``input`` (N, C, S, S) float32, normalised; outputs ``logits`` (N, K, 8), ``class_maps``
 (N, K, 8, h, w) and, where the network has it, ``affect`` (N, K, 2).
@@ -28,7 +30,7 @@ Array = NDArray[np.float32]
 
 
 def to_onnx(network: ESR, *, logit_shift: Array | None = None, half: bool = True) -> onnx.ModelProto:
-    """The network in evaluation mode as an ONNX model.
+    """The network in evaluation mode as an ONNX model; its base may be empty, a branch a classifier alone.
 
     Args:
         network: trained; dropout and batch statistics play no part.
@@ -65,15 +67,16 @@ def to_onnx(network: ESR, *, logit_shift: Array | None = None, half: bool = True
 def _branches(graph: _Graph, shared: str, branches: Sequence[Branch], logit_shift: Array | None) -> str:
     count = len(branches)
     emotions = branches[0].classifier.out_channels
+    seen = [(branch.seen.numpy(), branch.in_channels) for branch in branches]
     x, inside = shared, False
     for layers in zip(*(branch.features for branch in branches), strict=True):
-        seen = None if inside else [(branch.seen.numpy(), branch.in_channels) for branch in branches]
-        x = graph.layer(x, layers, "branches", grouped=inside, seen=seen)
+        x = graph.layer(x, layers, "branches", grouped=inside, seen=None if inside else seen)
         inside = inside or isinstance(layers[0], ConvBlock)
-    if not inside:
-        x = graph.node("Concat", [shared] * count, "branches", axis=1)
-    weight = np.concatenate([_array(branch.classifier.weight) for branch in branches])
-    flat = graph.node("Conv", [x, graph.weight(weight)], "classifiers", group=count)
+    weights = [_array(branch.classifier.weight) for branch in branches]
+    if not inside:  # Classifiers right on the shared maps.
+        weights = list(map(_spread, weights, seen))
+    classifiers = graph.weight(np.concatenate(weights))
+    flat = graph.node("Conv", [x, classifiers], "classifiers", group=count if inside else 1)
     # The maps' own height and width: axes of a reshape that are 0 are copied, -1 is inferred once, so the
     # (N, K*8, h, w) maps become (N, K, 8, h*w) for the mean and get their space back from its shape.
     pooled = graph.node("ReduceMean", [flat], "pooled", axes=[2, 3], keepdims=0)
@@ -135,20 +138,42 @@ class _Graph:
             side = cast(int, module.kernel_size)
             return self.node("MaxPool", [x], f"{where}_pool", kernel_shape=[side, side], strides=[side, side])
         blocks = [block for block in modules if isinstance(block, ConvBlock)]
-        weights, biases = zip(*(fold_batch_norm(block) for block in blocks), strict=True)
+        norms = [block.bn for block in blocks if isinstance(block.bn, nn.InstanceNorm2d)]
+        biases: Sequence[Array] = ()
+        if norms:
+            weights: Sequence[Array] = [_array(block.conv.weight) for block in blocks]
+        else:
+            weights, biases = zip(*(fold_batch_norm(block) for block in blocks), strict=True)
         if seen is not None:
             weights = tuple(map(_spread, weights, seen))
         spec = blocks[0].spec
-        weight, bias = np.concatenate(weights), np.concatenate(biases)
-        x = self._conv(x, weight, bias, spec, len(blocks), grouped, where)
+        x = self._conv(x, np.concatenate(weights), biases, spec, len(blocks), grouped, where)
+        if norms:
+            x = self._instance_norm(x, norms, where)
         if spec.activation == "relu6":
             return self.node(
                 "Clip", [x, self.constant(np.float32(0)), self.constant(np.float32(6))], f"{where}_relu6"
             )
         return self.node("Relu", [x], f"{where}_relu")
 
+    def _instance_norm(self, x: str, norms: Sequence[nn.InstanceNorm2d], where: str) -> str:
+        """Each channel of each face by its own mean and variance; the convolution's bias is subtracted with
+        the mean and therefore left out."""
+        scale, bias = (
+            self.constant(np.concatenate([_array(getattr(norm, name)) for norm in norms]))
+            for name in ("weight", "bias")
+        )
+        return self.node("InstanceNormalization", [x, scale, bias], f"{where}_norm", epsilon=norms[0].eps)
+
     def _conv(
-        self, x: str, weight: Array, bias: Array, spec: Conv, stacks: int, grouped: bool, where: str
+        self,
+        x: str,
+        weight: Array,
+        biases: Sequence[Array],
+        spec: Conv,
+        stacks: int,
+        grouped: bool,
+        where: str,
     ) -> str:
         if spec.depthwise:
             groups = len(weight)
@@ -157,7 +182,7 @@ class _Graph:
         before, after = spec.padding
         return self.node(
             "Conv",
-            [x, self.weight(weight), self.constant(bias)],
+            [x, self.weight(weight), *([self.constant(np.concatenate(biases))] if biases else [])],
             f"{where}_conv",
             kernel_shape=[spec.kernel, spec.kernel],
             strides=[spec.stride, spec.stride],
