@@ -109,22 +109,27 @@ class Literal:
         return torch.from_numpy(small.transpose(2, 0, 1).copy()).float().div(255)[None]
 
     @torch.no_grad()
-    def answer(self, face: Tensor) -> tuple[Pixels, Pixels | None]:
-        """Logits (K, 8) and affect (K, 2) of one face (1, 3, 96, 96)."""
+    def features(self, face: Tensor) -> list[Tensor]:
+        """The last feature maps (1, 512, 6, 6) of each branch for one face (1, 3, 96, 96)."""
         shared = self.base(face)
-        logits = [branch.logits(branch.features(shared)) for branch in self.branches]
+        return [branch.features(shared) for branch in self.branches]
+
+    @torch.no_grad()
+    def answer(self, features: list[Tensor]) -> tuple[Pixels, Pixels | None]:
+        """Logits (K, 8) and affect (K, 2)."""
+        logits = [branch.logits(x) for branch, x in zip(self.branches, features, strict=True)]
         affect = None
         if self.affect:
             pairs = zip(self.branches, logits, strict=True)
             affect = torch.cat([branch.fc_dimensional(torch.relu(z)) for branch, z in pairs]).numpy()
         return torch.cat(logits).numpy(), affect
 
-    def grad_cam(self, face: Tensor, branch: int, emotion: int) -> Pixels:
+    def grad_cam(self, features: list[Tensor], branch: int, emotion: int) -> Pixels:
         """Grad-CAM by autograd (6, 6): gradients' means weigh the features; ReLU; divided by the maximum."""
-        features = self.branches[branch].features(self.base(face)).detach().requires_grad_()
-        self.branches[branch].logits(features)[0, emotion].backward()
-        weights = features.grad.mean(dim=(2, 3), keepdim=True)
-        heat = torch.relu((weights * features.detach()).sum(dim=1))[0]
+        x = features[branch].clone().requires_grad_()
+        self.branches[branch].logits(x)[0, emotion].backward()
+        weights = x.grad.mean(dim=(2, 3), keepdim=True)
+        heat = torch.relu((weights * x.detach()).sum(dim=1))[0]
         return (heat / heat.max().clamp_min(1e-12)).numpy()
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from typing import Any
 
 import click
@@ -65,24 +64,16 @@ def test_every_help_page_has_examples_that_parse(name: str, capsys: pytest.Captu
         used.make_context(words[1], words[2:]).close()
 
 
-def test_help_loads_nothing_heavy_and_is_quick() -> None:
-    """The limit is 0.3 s; a busy machine gets three tries, since the best one is what the program needs."""
+def test_help_loads_nothing_heavy() -> None:
+    """What makes help slow is what it imports; seconds depend on the machine."""
     script = (
         "import sys; from esrface.cli import main; code = main(sys.argv[1:])\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr); sys.exit(code)"
     )
     for page in (["--help"], ["image", "--help"], ["--version"]):
-        seconds = []
-        for _ in range(3):
-            started = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, "-c", script, *page], capture_output=True, text=True, check=True
-            )
-            seconds.append(time.perf_counter() - started)
-            assert not HEAVY.intersection(done.stderr.split())
-            if seconds[-1] < 0.3:
-                break
-        assert min(seconds) < 0.6, f"{page} took {min(seconds):.2f} s"
+        command = [sys.executable, "-c", script, *page]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert not HEAVY.intersection(done.stderr.split())
 
 
 def test_version_names_the_package_the_model_and_its_hash() -> None:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from drawn import drawn_face
 from esrface import Recognizer
+from esrface._ordered import ordered_map
 from esrface.cli import main
-from esrface.cli.pipeline import ordered_map
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -169,13 +169,10 @@ def test_the_originals_command_line_works(image: Run, capsys: pytest.CaptureFixt
             ["-d"],
             "esrface image: -d opens a window, which comes with a later version; --save DIR writes annotat",
         ),
+        (["--detector", "dlib"], "esrface image: unknown detector 'dlib': did you mean 'dlib-cnn'? choose"),
         (
-            ["-fd", "1"],
-            "esrface: dlib comes with a later version, as the extra 'dlib'; use -fd 3 (haar) or leave",
-        ),
-        (
-            ["--detector", "dlib"],
-            "esrface: dlib comes with a later version, as the extra 'dlib'; use -fd 3 (haar)",
+            ["-fd", "1", "--detector", "dlib-cnn"],
+            "esrface image: -fd 1 means dlib-optimized, but --detector says dlib-cnn: give one",
         ),
         (
             ["-fd", "3", "--detector", "yunet"],

@@ -306,11 +306,10 @@ def test_odd_names(command: Callable[..., list[str]], folder: Path, tmp_path: Pa
 
 
 def test_a_folder_of_many_starts_at_once(command: Callable[..., list[str]], many: Path) -> None:
-    started = time.monotonic()
     with subprocess.Popen(command(many, "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b'{"schema_version":1,')
-        assert time.monotonic() - started < 5
+        assert process.poll() is None  # it answers while most of the folder is still to come
         process.kill()
 
 

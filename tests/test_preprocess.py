@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from esrface.models.card import CropRule, InputSpec
-from esrface.preprocess import crop_face, to_input
+from esrface.preprocess import crop_face, map_on_box, to_input
 from esrface.results import Box
 
 BOX_ITSELF = CropRule(margin=0.0, square=False, align=False)
@@ -134,6 +134,52 @@ def test_growing_is_bilinear_in_floats() -> None:
     expected = cv2.resize(small.astype(np.float32), (48, 48), interpolation=cv2.INTER_LINEAR)
     assert np.array_equal(to_input([np.repeat(small[..., None], 3, axis=-1)], GRAY)[0, 0], expected)
     assert (expected % 1 != 0).any()
+
+
+def test_linear_is_bilinear_on_bytes_at_any_scale() -> None:
+    spec = InputSpec(48, 3, "rgb", (0.0,) * 3, (255.0,) * 3, resize="linear")
+    for size in (24, 48, 300):
+        crop = np.random.default_rng(3).integers(0, 256, (size, size, 3), dtype=np.uint8)
+        whole = cv2.resize(crop, (48, 48), interpolation=cv2.INTER_LINEAR)
+        assert np.array_equal(to_input([crop], spec)[0], whole.transpose(2, 0, 1).astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize(
+    "rule", [BOX_ITSELF, SQUARE, CropRule(0.3, True, False), CropRule(0.2, False, False)]
+)
+@pytest.mark.parametrize("box", [Box(60, 40, 100, 110), Box(0, 0, 50, 30), Box(150, 70, 200, 150)])
+def test_a_map_over_the_crop_comes_back_onto_the_box(rule: CropRule, box: Box) -> None:
+    ramp = np.add.outer(np.arange(150), np.arange(200) / 2).astype(np.uint8)
+    crop = crop_face(np.repeat(ramp[..., None], 3, axis=2), box, None, rule)
+    assert np.array_equal(map_on_box(crop[..., 0], box, None, rule), ramp[box.y0 : box.y1, box.x0 : box.x1])
+
+
+def test_a_map_comes_back_with_the_boxs_border_repeated_where_the_crop_was_smaller() -> None:
+    rule = CropRule(margin=-0.25, square=False, align=False)
+    values = np.add.outer(np.arange(10), 100 * np.arange(20)).astype(np.float32)
+    back = map_on_box(values, Box(0, 0, 40, 20), None, rule)
+    assert back.shape == (20, 40)
+    assert np.array_equal(back[5:15, 10:30], values)
+    assert (back[:5, 10:30] == values[0]).all()
+    assert (back[5:15, 30:] == values[:, -1:]).all()
+
+
+@pytest.mark.parametrize("degrees", [-30.0, 8.0, 75.0])
+def test_a_map_over_a_levelled_crop_is_turned_back(degrees: float) -> None:
+    x, y = np.meshgrid(np.arange(240.0), np.arange(200.0))
+    smooth = (127 + 60 * np.sin(x / 17) + 60 * np.cos(y / 13)).astype(np.uint8)
+    box = Box(80, 50, 150, 140)
+    eyes = np.zeros((5, 2), np.float32)
+    eyes[1] = 30 * math.cos(math.radians(degrees)), 30 * math.sin(math.radians(degrees))
+    # Large enough that no corner of the box is left out.
+    rule = CropRule(margin=0.4, square=True, align=True)
+    crop = crop_face(np.repeat(smooth[..., None], 3, axis=2), box, eyes, rule)
+    back = map_on_box(crop[..., 0], box, eyes, rule)
+    apart = np.abs(back - smooth[box.y0 : box.y1, box.x0 : box.x1])
+    print(f"largest difference {apart.max():.2f}, mean {apart.mean():.2f} of 255")
+    assert apart.max() < 4
+    level = CropRule(margin=0.4, square=True, align=False)
+    assert np.abs(map_on_box(crop[..., 0], box, eyes, level) - back).max() > 20
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 40_000), (48, 48), (7, 90)])

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from conftest import BRANCHES, ModelFactory
 from esrface import Box, Expression, Face, InputError, ModelError, Recognizer
 from esrface.detection import Detection, create_detector
+from esrface.emotions import EMOTIONS
 from esrface.engine.onnx import OnnxEngine
 from esrface.ensemble import combine
 from esrface.preprocess import crop_face, to_input
 from esrface.recognizer import BATCH
-from esrface.saliency import ensemble_map
+from esrface.saliency import branch_maps, ensemble_map
 
 Image = NDArray[np.uint8]
 
@@ -255,6 +256,111 @@ def test_arrays_and_maps_for_evaluation(recognizer: Recognizer, crops: list[Imag
     assert seen.max() == 1
     assert recognizer.class_maps([]).shape == (0, BRANCHES, 8, 6, 6)
     assert recognizer.answers([]).probabilities.shape == (0, 8)
+
+
+def test_maps_come_on_request_and_change_nothing_else(recognizer: Recognizer, face_picture: Image) -> None:
+    (plain_face,) = recognizer(face_picture)
+    (face,) = recognizer(face_picture, saliency=True)
+    assert plain_face.saliency is None
+    assert face.saliency is not None
+    assert face.to_dict() == plain_face.to_dict()
+    seen, said = face.saliency, face.expression
+    assert (seen.emotion, seen.branch_emotions) == (said.emotion, said.branch_emotions)
+    class_maps = recognizer.class_maps([recognizer.crop(face_picture, face)])
+    assert seen.class_maps == pytest.approx(class_maps[0], abs=1e-6)
+    own = np.array([EMOTIONS.index(name) for name in said.branch_emotions])
+    assert seen.branches == pytest.approx(branch_maps(class_maps, own)[0], abs=1e-6)
+    assert seen.ensemble == pytest.approx(ensemble_map(class_maps, EMOTIONS.index(said.emotion))[0], abs=1e-6)
+    for array, shape in ((seen.ensemble, (6, 6)), (seen.branches, (BRANCHES, 6, 6))):
+        assert array.shape == shape
+        assert array.dtype == np.float32
+        assert array.max() == 1
+        assert array.min() >= 0
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_maps_can_explain_any_emotion(recognizer: Recognizer, face_picture: Image, emotion: str) -> None:
+    (face,) = recognizer(face_picture, saliency=True, emotion=emotion)
+    assert face.saliency is not None
+    assert face.saliency.emotion == emotion
+    assert face.saliency.branch_emotions == (emotion,) * BRANCHES
+    class_maps, index = face.saliency.class_maps[None], EMOTIONS.index(emotion)
+    assert np.array_equal(face.saliency.ensemble, ensemble_map(class_maps, index)[0])
+    assert np.array_equal(face.saliency.branches, branch_maps(class_maps, index)[0])
+    assert face.to_dict() == recognizer(face_picture)[0].to_dict()
+    # The same from maps that were asked for another emotion: the network need not run again.
+    (other,) = recognizer(face_picture, saliency=True)
+    assert other.saliency is not None
+    assert np.array_equal(other.saliency.explain(emotion).branches, face.saliency.branches)
+
+
+def test_maps_stay_with_their_faces(tiny_model: Path, crops: list[Image]) -> None:
+    recognizer = Recognizer(tiny_model, detector="none")
+    many = recognizer.recognize_many(crops, saliency=True)
+    alone = recognizer.class_maps(crops)
+    assert len(many) == len(crops) > BATCH
+    for (face,), maps in zip(many, alone, strict=True):
+        assert face.saliency is not None
+        assert face.saliency.class_maps == pytest.approx(maps, abs=1e-5)
+    assert recognizer.recognize_many([], saliency=True) == []
+
+
+def test_maps_of_the_mirror_pass_are_turned_back(make_model: ModelFactory, face_picture: Image) -> None:
+    recognizer = Recognizer(make_model(), detector="none", mirror=True)
+    crop = face_picture[80:176, 170:266]
+    here, there = recognizer.recognize_many([crop, crop[:, ::-1]], saliency=True, emotion="Happy")
+    assert here[0].saliency is not None
+    assert there[0].saliency is not None
+    assert here[0].saliency.branches.any()
+    assert here[0].saliency.branches == pytest.approx(there[0].saliency.branches[..., ::-1], abs=1e-4)
+
+
+def test_maps_that_cannot_be_had(
+    make_model: ModelFactory, recognizer: Recognizer, face_picture: Image
+) -> None:
+    with pytest.raises(InputError, match="unknown emotion 'happy': did you mean 'Happy'"):
+        recognizer(face_picture, saliency=True, emotion="happy")
+    with pytest.raises(InputError, match=r"emotion='Sad' says what the maps explain: .* saliency=True"):
+        recognizer.recognize_many([face_picture], emotion="Sad")
+    (face,) = recognizer(face_picture, saliency=True)
+    assert face.saliency is not None
+    with pytest.raises(InputError, match="unknown emotion 'Joy'"):
+        face.saliency.explain("Joy")
+    with pytest.raises(InputError, match="expected a branch from 0 to 8, got 9"):
+        face.saliency.overlay(face_picture, 9)
+    without = Recognizer(make_model(maps=False), detector="none")
+    assert len(without(face_picture)) == 1
+    with pytest.raises(ModelError, match="has no class maps"):
+        without(face_picture, saliency=True)
+
+
+def test_a_face_shows_where_it_was_looked_at(recognizer: Recognizer, face_picture: Image) -> None:
+    (face,) = recognizer(face_picture, saliency=True)
+    assert face.saliency is not None
+    crop = recognizer.crop(face_picture, face)
+    shown = [face.saliency.overlay(crop), face.saliency.overlay(crop, 0), face.saliency.overlay(crop, 8)]
+    assert all(picture.shape == crop.shape and picture.dtype == np.uint8 for picture in shown)
+    assert len({picture.tobytes() for picture in shown}) == 3
+
+
+def test_a_crop_is_what_the_network_was_shown(make_model: ModelFactory, face_picture: Image) -> None:
+    folder = make_model(crop={"margin": 0.2, "square": True, "align": True})
+    recognizer = Recognizer(folder)
+    (face,) = recognizer(face_picture)
+    crop = recognizer.crop(face_picture, face)
+    assert np.array_equal(crop, crop_face(face_picture, face.box, face.landmarks, recognizer.card.crop))
+    assert recognizer.predict([crop])[0].to_dict() == face.expression.to_dict()
+    whole = Recognizer(folder, detector="none")
+    assert np.array_equal(whole.crop(face_picture, whole(face_picture)[0]), face_picture)
+
+
+def test_maps_survive_pickling(recognizer: Recognizer, face_picture: Image) -> None:
+    (face,) = recognizer(face_picture, saliency=True)
+    twin = pickle.loads(pickle.dumps(face))
+    assert np.array_equal(twin.saliency.branches, face.saliency.branches)
+    assert repr(twin) == repr(face)
 
 
 def test_many_threads_get_the_answers_of_one(recognizer: Recognizer, face_picture: Image) -> None:

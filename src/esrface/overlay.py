@@ -36,11 +36,11 @@ INFERNO = np.array(
 """RGB at equal steps of the colour map "inferno" by Nathaniel J. Smith and Stéfan van der Walt (CC0,
 https://github.com/BIDS/colormap): lightness rises evenly, for colour-blind eyes and in print too."""
 
-COOLEST, HOTTEST = 0.22, 0.97
-"""Part of the colour map in use: its black end would hide the face, its white end looks like skin in light."""
+COOLEST, HOTTEST = 0.22, 0.93
+"""Part of the colour map in use, 0-1: its black end would hide the face, its white end looks like a light."""
 
-OPACITY = 0.78
-"""Of the strongest heat, 0-1: a quarter of the face's own light and shade is left there."""
+OPACITY = 0.7
+"""Of the strongest heat, 0-1: nearly a third of the face's own light and shade is left there."""
 
 _FADE = 0.75
 """Opacity grows as strength to this power: weak heat is seen, no heat is no veil."""
@@ -62,7 +62,7 @@ def overlay_heat(
     if face.ndim != 3 or face.shape[2] != 3 or face.dtype != np.uint8:
         raise ValueError(f"expected a face (H, W, 3) of uint8, got {face.shape} of {face.dtype}")
     strength = enlarge(heat, (face.shape[1], face.shape[0]))
-    grey = face.astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+    grey = face.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     cover = (opacity * strength**_FADE)[..., None]
     mixed = grey[..., None] * (1 - cover) + heat_colors(strength) * cover
     return np.asarray(np.rint(mixed), dtype=np.uint8)
@@ -85,7 +85,9 @@ def enlarge(heat: NDArray[np.floating[Any]], size_wh: tuple[int, int]) -> NDArra
     if values.ndim != 2 or not values.size:
         raise ValueError(f"expected a map (h, w), got {values.shape}")
     rows, columns = _spline(values.shape[0], size_wh[1]), _spline(values.shape[1], size_wh[0])
-    return np.asarray(np.clip(rows @ values @ columns.T, 0.0, 1.0), dtype=np.float32)
+    # Clipped in between too: undershoot across times undershoot down would be heat where there is none.
+    tall = np.clip(rows @ values, 0.0, 1.0)
+    return np.asarray(np.clip(tall @ columns.T, 0.0, 1.0), dtype=np.float32)
 
 
 def _spline(count: int, wanted: int) -> NDArray[np.float32]:
@@ -98,7 +100,5 @@ def _spline(count: int, wanted: int) -> NDArray[np.float32]:
         near = (1.5 * far - 2.5) * far**2 + 1
         outer = ((2.5 - 0.5 * far) * far - 4) * far + 2
         # Beyond the edge the outermost sample is repeated.
-        np.add.at(
-            weights, (np.arange(wanted), np.clip(sample, 0, count - 1)), np.where(far < 1, near, outer)
-        )
+        np.add.at(weights, (np.arange(wanted), np.clip(sample, 0, count - 1)), np.where(far < 1, near, outer))
     return weights

@@ -140,11 +140,11 @@ class Face:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data, keys as in the JSON schema."""
-        landmarks = None if self.landmarks is None else [[_decimal(x), _decimal(y)] for x, y in self.landmarks]
+        landmarks = self.landmarks
         return {
             "box": list(self.box),
             "detection_score": _decimal(self.detection_score),
-            "landmarks": landmarks,
+            "landmarks": None if landmarks is None else [[_decimal(x), _decimal(y)] for x, y in landmarks],
             **self.expression.to_dict(),
         }
 
@@ -165,7 +165,7 @@ def _named(probabilities: NDArray[np.float32]) -> dict[str, float]:
 
 
 def _decimal(value: float | np.float32) -> float:
-    """The shortest decimal that gives the same float32: 0.9321, where float() would say 0.9320999979972839."""
+    """The shortest decimal of the same float32: 0.9321, where float() would say 0.9320999979972839."""
     return float(str(np.float32(value)))
 
 

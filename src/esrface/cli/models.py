@@ -56,17 +56,13 @@ def _default_name() -> str:
 
 def _summary(file: ModelFile) -> dict[str, Any]:
     card = file.card
-    return {**card.to_dict(), "default": _is_default(file), "path": str(file.path), "bytes": _size(file)}
+    return {**card.to_dict(), "default": _is_default(file), "path": str(file.path), "bytes": file.size_bytes}
 
 
 def _is_default(file: ModelFile) -> bool:
     from esrface.models.registry import DEFAULT_MODEL, WEIGHTS
 
     return file.card.name == DEFAULT_MODEL and file.path.parent == WEIGHTS
-
-
-def _size(file: ModelFile) -> int:
-    return file.path.stat().st_size if file.path.exists() else 0
 
 
 def _list(files: list[ModelFile]) -> None:
@@ -87,7 +83,7 @@ def _list(files: list[ModelFile]) -> None:
             table.add_column(heading, no_wrap=heading != "Score" and not narrow)
     for file in files:
         card = file.card
-        details = [card.version, _input(card), str(card.branches), f"{_size(file) / 1e6:.1f} MB"]
+        details = [card.version, _input(card), str(card.branches), f"{file.size_bytes / 1e6:.1f} MB"]
         table.add_row(
             Text(card.name + (" (default)" if _is_default(file) else ""), style="bold"),
             *([] if narrow else details),
@@ -121,7 +117,7 @@ def _facts(file: ModelFile) -> list[tuple[str, str]]:
     crop = card.crop
     sides = "a square around the face" if crop.square else "the face's box"
     facts = [
-        ("file", f"{file.path} ({_size(file) / 1e6:.1f} MB)"),
+        ("file", f"{file.path} ({file.size_bytes / 1e6:.1f} MB)"),
         ("sha256", card.sha256),
         ("network", _flat(card.network)),
         ("branches", str(card.branches)),
@@ -146,7 +142,7 @@ def _facts(file: ModelFile) -> list[tuple[str, str]]:
             facts.append(("", f"recall: {', '.join(recalls)}"))
     if card.protocol:
         facts.append(("protocol", _flat(card.protocol)))
-    return [*facts, ("seeds", ", ".join(map(str, card.seeds))), ("licence", card.licence)]
+    return [*facts, ("seeds", ", ".join(map(str, card.seeds)) or "none stated"), ("licence", card.licence)]
 
 
 _AFFECT = {

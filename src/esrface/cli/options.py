@@ -8,16 +8,15 @@ from typing import Any, TypeVar
 import click
 
 from esrface.cli.command import Name, Share, Whole, option
-from esrface.errors import DependencyError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 RECOGNITION, DETECTION, ORIGINAL = "Recognition", "Faces", "From the original program"
 
-DETECTORS = ("auto", "yunet", "libfacedetection", "haar", "none")
+DETECTORS = ("auto", "yunet", "libfacedetection", "haar", "dlib-optimized", "dlib-cnn", "none")
 """As in ``esrface.detection.DETECTOR_NAMES``, which help pages must not load."""
 
-ORIGINAL_DETECTORS = {"1": "dlib", "2": "dlib", "3": "haar"}
+ORIGINAL_DETECTORS = {"1": "dlib-optimized", "2": "dlib-cnn", "3": "haar"}
 """What the original's ``-fd`` numbers mean."""
 
 
@@ -84,9 +83,10 @@ detection_options = _all_of(
     option(
         DETECTION,
         "--detector",
-        type=Name([*DETECTORS, "dlib"]),
+        type=Name(list(DETECTORS)),
         metavar="NAME",
-        help=f"One of {', '.join(DETECTORS)}; none takes the whole picture for a face.  [default: auto]",
+        help=f"One of {', '.join(DETECTORS)}; none takes the whole picture for a face, dlib's need the extra "
+        "'dlib'.  [default: auto]",
     ),
     option(
         DETECTION,
@@ -94,7 +94,7 @@ detection_options = _all_of(
         "--face_detection",
         type=Name(list(ORIGINAL_DETECTORS)),
         metavar="1|2|3",
-        help="The original's numbers: 3 is haar; 1 and 2 (dlib) come with a later version.",
+        help="The original's numbers: 1 is dlib-optimized, 2 dlib-cnn, 3 haar.",
     ),
     option(
         DETECTION,
@@ -160,19 +160,13 @@ def resolve_detector(detector: str | None, face_detection: str | None) -> str:
 
     Raises:
         click.UsageError: Both were given and differ.
-        DependencyError: dlib was asked for.
     """
     meant = ORIGINAL_DETECTORS[face_detection] if face_detection else None
     if detector and meant and detector != meant:
         raise click.UsageError(
             f"-fd {face_detection} means {meant}, but --detector says {detector}: give one"
         )
-    name = detector or meant or "auto"
-    if name == "dlib":
-        raise DependencyError(
-            "dlib comes with a later version, as the extra 'dlib'; use -fd 3 (haar) or leave the detector out"
-        )
-    return name
+    return detector or meant or "auto"
 
 
 def resolve_device(device: str | None, cuda: bool) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from esrface._names import printable
-from esrface.cli.pipeline import ordered_map
+from esrface._ordered import ordered_map
 from esrface.cli.streams import ReaderGone
 from esrface.errors import EsrfaceError, OutputError
 from esrface.images import load_image

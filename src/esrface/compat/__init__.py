@@ -1,4 +1,4 @@
-"""The original's library call: ``from esrface.compat import cvision`` in place of ``from controller import cvision``."""
+"""The original's library call: ``from esrface.compat import cvision`` instead of ``from controller``."""
 
 from esrface.compat import cvision
 

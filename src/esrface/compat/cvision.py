@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DETECTORS = {None: "auto", 1: "dlib-optimized", 2: "dlib-cnn", 3: "haar"}
 """What the numbers of ``face_detection_method`` mean."""
 
-_recognizers: dict[tuple[str, bool, int | None], Recognizer] = {}
+_recognizers: dict[tuple[str | None, bool, int | None], Recognizer] = {}
 _loading = threading.Lock()
 
 
@@ -89,15 +89,15 @@ def recognize_facial_expression(
     *,
     model: str | Path | None = None,
 ) -> FER:
-    """Find the biggest face in an image and read its expression, as the original's function of this name does.
+    """Find the biggest face in an image and read its expression, as the original's function does.
 
     The network is loaded at the first call with a setting and kept; calls may come from many threads.
 
     Args:
         image: (H, W, 3) uint8 BGR, as OpenCV reads pictures, or whatever else ``Recognizer`` takes for one.
         on_gpu: Run the network on the GPU.
-        face_detection_method: 1: dlib's network on a smaller picture first, 2: dlib's network, 3: Haar cascade;
-            None: esrface's own choice, which is better and faster than these.
+        face_detection_method: 1: dlib's network, on a smaller picture first; 2: dlib's network; 3: Haar
+            cascade; None: esrface's own choice, which is better and faster than these.
         grad_cam: Whether ``get_grad_cam`` shall have maps to give.
         model: As for ``Recognizer``; None: the default model. A folder of the original's ``.pt`` files gives
             the original's own numbers.
@@ -110,7 +110,7 @@ def recognize_facial_expression(
     """
     recognizer = _recognizer(model, bool(on_gpu), face_detection_method)
     pixels = load_image(image, color="bgr")
-    given = image if isinstance(image, np.ndarray) else pixels[..., ::-1]
+    given = image if isinstance(image, np.ndarray) else np.ascontiguousarray(pixels[..., ::-1])
     faces = recognizer(pixels, saliency=grad_cam)
     if not faces:
         return FER(given)
@@ -121,7 +121,7 @@ def recognize_facial_expression(
     return FER(
         input_image=given,
         face_image=np.ascontiguousarray(pixels[y0:y1, x0:x1, ::-1]),
-        face_coordinates=np.array([[x0, y0], [x1, y1]]),
+        face_coordinates=np.array([[x0, y0], [x1, y1]], dtype=np.int64),
         list_emotion=[*face.expression.branch_emotions, face.expression.emotion],
         list_affect=np.concatenate([affect, affect.mean(axis=0, keepdims=True)]),
         _maps=_Maps(face, recognizer.card.crop) if grad_cam else None,
@@ -133,7 +133,7 @@ def _recognizer(model: str | Path | None, on_gpu: bool, method: int | None) -> R
         raise InputError(
             f"face_detection_method is 1 (dlib, faster), 2 (dlib), 3 (Haar cascade) or None, got {method!r}"
         )
-    key = (str(model or ""), on_gpu, method)
+    key = (None if model is None else str(Path(model).absolute()), on_gpu, method)
     # Under the lock, so that threads that come together load a network once.
     with _loading:
         if key not in _recognizers:

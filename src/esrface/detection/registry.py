@@ -17,8 +17,32 @@ BEST = "yunet"
 """What ``auto`` means: libfacedetection's own network with the same answers, four to six times faster in ONNX
 Runtime (``benchmarks/detectors.py``), on every platform, and with no limit on the number of faces."""
 
-DETECTORS = ("yunet", "libfacedetection", "haar", "none")
-"""The detectors, each in the module of its name with ``create`` and ``describe``."""
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where a detector lives."""
+
+    module: str
+    """Of this package; its ``describe`` tells whether the detector works here."""
+    create: str = "create"
+    """The module's function that builds it."""
+    remedy: str = "choose the detector auto"
+    """What to do where it does not work."""
+
+
+_DLIB_REMEDY = (
+    "in the clone of esrface, pip install -c constraints.txt '.[dlib]', or use the detector haar (-fd 3)"
+)
+
+DETECTORS = {
+    "yunet": _Entry("yunet"),
+    "libfacedetection": _Entry("libfacedetection"),
+    "haar": _Entry("haar"),
+    "dlib-optimized": _Entry("dlib", "create_optimized", _DLIB_REMEDY),
+    "dlib-cnn": _Entry("dlib", "create_standard", _DLIB_REMEDY),
+    "none": _Entry("none"),
+}
+"""The detectors by name."""
 
 DETECTOR_NAMES = (AUTO, *DETECTORS)
 """What ``create_detector`` takes."""
@@ -61,24 +85,25 @@ def create_detector(
     if name not in DETECTOR_NAMES:
         raise InputError(unknown_name("detector", name, DETECTOR_NAMES))
     limits = Limits(min_score, min_face, max_faces)
-    create: Callable[..., Detector] = _module(BEST if name == AUTO else name).create
+    entry = DETECTORS[BEST if name == AUTO else name]
+    create: Callable[..., Detector] = getattr(_module(entry), entry.create)
     try:
         return create(limits, threads=threads, detection_size=detection_size)
     except DependencyError as error:
-        raise DependencyError(f"{error}: choose the detector auto") from None
+        raise DependencyError(f"{error}: {entry.remedy}") from None
 
 
 def detector_status() -> list[DetectorStatus]:
     """Every detector and whether it works here, in the order of ``DETECTORS``."""
     statuses = []
-    for name in DETECTORS:
+    for name, entry in DETECTORS.items():
         try:
-            statuses.append(DetectorStatus(name, True, _module(name).describe()))
+            statuses.append(DetectorStatus(name, True, _module(entry).describe()))
         except EsrfaceError as error:
             statuses.append(DetectorStatus(name, False, str(error)))
     return statuses
 
 
-def _module(name: str) -> Any:
+def _module(entry: _Entry) -> Any:
     # Imported when asked for: each detector brings a library of its own.
-    return import_module(f"esrface.detection.{name}")
+    return import_module(f"esrface.detection.{entry.module}")

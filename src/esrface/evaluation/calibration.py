@@ -205,7 +205,11 @@ def fit_logistic(
 
 
 def fit_card(
-    logits: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], *, seed: int = 0
+    logits: NDArray[np.floating[Any]],
+    labels: NDArray[np.integer[Any]],
+    *,
+    seed: int = 0,
+    temperature: float | None = None,
 ) -> dict[str, Any]:
     """Everything that validation decides or says about a model, as plain JSON-ready data.
 
@@ -213,6 +217,7 @@ def fit_card(
         logits: (N, K, 8) of the validation images in the inference that the card will name (mirror or not).
         labels: (N,) in network order.
         seed: Of the two halves and of the bootstrap.
+        temperature: Known beforehand, where the images are too few to fit one; None fits it.
 
     Returns:
         ``temperature`` and ``uncertainty`` (``{"measure", "weights"}``) for the card; figures for its scores
@@ -223,7 +228,8 @@ def fit_card(
         ``branch_accuracy`` (K), ``mean_branch_accuracy``, ``ensemble_gain``, ``disagreement``,
         ``uncertainty_ranking``. Fractions 0-1; NLL in nats.
     """
-    temperature = fit_temperature(logits, labels)
+    if temperature is None:
+        temperature = fit_temperature(logits, labels)
     answers = combine_arrays(logits, None, temperature=temperature)
     correct = answers.emotion == labels
     confusion = metrics.confusion_matrix(answers.emotion, labels)

@@ -26,11 +26,9 @@ from esrface.datasets.ferplus import (
 )
 from esrface.emotions import EMOTIONS
 from esrface.engine import EngineOutput, join
-from esrface.ensemble import Answers, combine_arrays
+from esrface.ensemble import combine_arrays
 from esrface.errors import DataError, InputError
-from esrface.evaluation import metrics
-from esrface.evaluation.calibration import named_recalls
-from esrface.models.card import ModelCard
+from esrface.evaluation.judged import Evaluation
 from esrface.recognizer import Recognizer
 
 SPLITS: Final = {"valid": "validation (PublicTest)", "test": "test (PrivateTest)"}
@@ -53,108 +51,30 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
 
 
-@dataclass(frozen=True)
-class Figures:
-    """The figures of one set of images; fractions 0-1."""
-
-    accuracy: float
-    mean_recall: float
-    """Over the emotions that have images."""
-    recall: dict[str, float | None]
-    """By emotion in network order; None for an emotion without images."""
-    ece: float
-    """Expected calibration error after temperature: 15 equal-width bins of the top probability."""
-    images: int
-
-
 @dataclass(frozen=True, eq=False)
-class FerPlusEvaluation:
+class FerPlusEvaluation(Evaluation):
     """A model's answers on the labelled images of a FER+ split (M of those listed) and what they come to."""
 
-    split: str
     label_rule: str
-    vote: str
-    mirror: bool
-    card: ModelCard
-    listed: int
-    """Images in the label file."""
-    names: list[str]
-    """(M,) file names, in the label file's order."""
-    labels: NDArray[np.int64]
-    """(M,) in network order."""
-    logits: NDArray[np.float32]
-    """(M, K, 8) before temperature, after the mirror pass if there was one."""
-    answers: Answers
-    fresh: NDArray[np.bool_] | None
-    """(M,) whether the image's pixels are neither in the training split nor in an earlier one of the M
-    images; None where the training split is not at hand."""
-    warnings: tuple[str, ...]
-    """What a reader of the figures has to know: one line each."""
 
     @property
-    def correct(self) -> NDArray[np.bool_]:
-        """(M,) whether the answer is the label."""
-        return np.asarray(self.answers.emotion == self.labels)
+    def title(self) -> str:
+        """Data set and split, as a heading names them."""
+        return f"FER+ {SPLITS[self.split]}"
+
+    @property
+    def labelling(self) -> str:
+        """Where the labels come from, in a few words."""
+        return f"label rule {self.label_rule}"
 
     @property
     def protocol(self) -> str:
         """One line with all that a FER+ figure has to state to be comparable."""
-        card = self.card
-        mirror = "on" if self.mirror else "off"
         return (
             f"FER+ {SPLITS[self.split]}, {len(EMOTIONS)} classes, label rule {self.label_rule}: "
-            f"{len(self.labels)} of {self.listed} images; whole images, no detection; "
-            f"mirror {mirror}, vote {self.vote}, temperature {card.temperature:.4g}; "
-            f"one set of weights ({card.name} {card.version}, sha256 {card.sha256[:12]}), "
-            f"not a mean over seeds; models are selected on validation (PublicTest)"
+            f"{len(self.labels)} of {self.listed} images; whole images, no detection; {self.inference}; "
+            f"models are selected on validation (PublicTest)"
         )
-
-    def figures(self, chosen: NDArray[np.bool_] | None = None) -> Figures:
-        """Figures of all images, or of those where ``chosen`` (M,) is true."""
-        keep = np.ones(len(self.labels), dtype=bool) if chosen is None else chosen
-        emotion, labels = self.answers.emotion[keep], self.labels[keep]
-        confusion = metrics.confusion_matrix(emotion, labels)
-        return Figures(
-            accuracy=metrics.accuracy(emotion, labels),
-            mean_recall=metrics.mean_recall(confusion),
-            recall=named_recalls(confusion),
-            ece=metrics.expected_calibration_error(self.answers.probabilities[keep], labels),
-            images=len(labels),
-        )
-
-    def fresh_figures(self) -> Figures | None:
-        """Figures of the images that are ``fresh``; None where that is not known or there are none."""
-        return self.figures(self.fresh) if self.fresh is not None and self.fresh.any() else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The object that ``--json`` prints.
-
-        ``deduplicated`` has the same keys, for the images that are ``fresh``, and null inside; it is null
-        where the training split is not at hand or no image is fresh.
-        """
-        deduplicated = None
-        fresh = self.fresh_figures()
-        if fresh is not None:
-            protocol = (
-                f"{self.protocol}; without {len(self.labels) - fresh.images} images whose pixels are in the "
-                f"training split or repeated within these"
-            )
-            deduplicated = self._record(fresh, protocol, None)
-        return self._record(self.figures(), self.protocol, deduplicated)
-
-    def _record(
-        self, figures: Figures, protocol: str, deduplicated: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        return {
-            "accuracy": figures.accuracy,
-            "mean_recall": figures.mean_recall,
-            "recall": figures.recall,
-            "ece": figures.ece,
-            "images": figures.images,
-            "protocol": protocol,
-            "model": self.card.name,
-            "deduplicated": deduplicated,
-        }
 
 
 def evaluate_ferplus(
@@ -265,9 +185,7 @@ def _at_hand(data: Path, split: str) -> bool:
     return any(place.exists() for place in places)
 
 
-def _unlike_published(
-    split: str, rule: str, listed: int, labels: NDArray[np.int64]
-) -> tuple[str, ...]:
+def _unlike_published(split: str, rule: str, listed: int, labels: NDArray[np.int64]) -> tuple[str, ...]:
     """A line for each count that differs from the published one."""
     lines = []
     expected = PUBLISHED_LISTED.get(split)

@@ -13,7 +13,7 @@ import numpy as np
 from esrface.emotions import EMOTIONS, column_name
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import accuracy_interval
-from esrface.evaluation.ferplus import SPLITS, FerPlusEvaluation
+from esrface.evaluation.judged import Evaluation
 from esrface.evaluation.picture import draw_confusion
 from esrface.outputs import write_whole
 
@@ -23,7 +23,7 @@ REPORT_FILES = ("report.json", "report.md", "predictions.csv", "confusion.png")
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
-def write_report(evaluation: FerPlusEvaluation, folder: Path, *, overwrite: bool = False) -> None:
+def write_report(evaluation: Evaluation, folder: Path, *, overwrite: bool = False) -> None:
     """Write ``REPORT_FILES`` into a folder (created if missing), each whole or not at all.
 
     Raises:
@@ -40,7 +40,7 @@ def write_report(evaluation: FerPlusEvaluation, folder: Path, *, overwrite: bool
         write_whole(folder / name, content, overwrite=overwrite)
 
 
-def details(evaluation: FerPlusEvaluation) -> dict[str, Any]:
+def details(evaluation: Evaluation) -> dict[str, Any]:
     """What ``report.json`` holds: the object of ``--json`` and everything else that was measured.
 
     Fractions 0-1, NLL in nats. ``confusion`` has the label's emotion, then the answer's, then the count.
@@ -53,6 +53,7 @@ def details(evaluation: FerPlusEvaluation) -> dict[str, Any]:
     alone = metrics.branch_accuracies(answers.branch_emotion, labels)
     return {
         **evaluation.to_dict(),
+        "data": evaluation.title,
         "accuracy_interval": list(accuracy_interval(correct)),
         "nll": metrics.negative_log_likelihood(answers.probabilities, labels),
         "confusion": {
@@ -95,7 +96,7 @@ def details(evaluation: FerPlusEvaluation) -> dict[str, Any]:
     }
 
 
-def predictions_csv(evaluation: FerPlusEvaluation) -> str:
+def predictions_csv(evaluation: Evaluation) -> str:
     """One row an image: file, label, answer, probabilities, and whether its pixels are new to training."""
     answers = evaluation.answers
     text = io.StringIO()
@@ -120,15 +121,15 @@ def predictions_csv(evaluation: FerPlusEvaluation) -> str:
     return text.getvalue()
 
 
-def confusion_png(evaluation: FerPlusEvaluation) -> bytes:
+def confusion_png(evaluation: Evaluation) -> bytes:
     """The confusion matrix as a PNG file's content."""
     figures = evaluation.figures()
     picture = draw_confusion(
         metrics.confusion_matrix(evaluation.answers.emotion, evaluation.labels),
-        title=f"FER+ {SPLITS[evaluation.split]}, {figures.images:,} images",
+        title=f"{evaluation.title}, {figures.images:,} images",
         subtitle=(
             f"{evaluation.card.name} {evaluation.card.version}: accuracy {percent(figures.accuracy)}, "
-            f"mean recall {percent(figures.mean_recall)}; label rule {evaluation.label_rule}"
+            f"mean recall {percent(figures.mean_recall)}; {evaluation.labelling}"
         ),
     )
     file = io.BytesIO()
@@ -139,7 +140,7 @@ def confusion_png(evaluation: FerPlusEvaluation) -> bytes:
 def report_markdown(measured: dict[str, Any]) -> str:
     """A page for people, from what ``details`` gives; it shows ``confusion.png`` from beside it."""
     parts = [
-        f"# {measured['model']} on FER+",
+        f"# {measured['model']} on {measured['data']}",
         f"Protocol: {measured['protocol']}.",
         *(f"> **Warning:** {line}." for line in measured["warnings"]),
         _table(("figure", "all images", "without duplicates"), _headline(measured)),

@@ -9,6 +9,7 @@ without the last.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -117,7 +118,10 @@ def _of_stack(stack: nn.Sequential) -> dict[str, Tensor]:
 def _load(file: StateFile) -> dict[str, Any]:
     """The state dict in a file; plain tensors in a plain dict or nothing."""
     try:
-        state = torch.load(io.BytesIO(file.content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # About pickles in strange forms; whether they can be used is said below.
+            warnings.simplefilter("ignore")
+            state = torch.load(io.BytesIO(file.content), map_location="cpu", weights_only=True)
     # Whatever a hostile or torn file makes of the reader.
     except Exception as error:
         _refuse(file, f"it is damaged or holds something else than tensors ({type(error).__name__})")

@@ -26,7 +26,7 @@ def export_original(
         path: Of the ONNX file.
         batch_norm: What the file does for good: ``"instance"`` (the branches normalise by the statistics of
             each face by itself, as the original program answers) or ``"running"``.
-        half: Store the weights as float16: half the size, logits change by some 0.01.
+        half: Store the weights as float16: half the size; logits change in the third digit.
         overwrite: Replace files that exist.
 
     Raises:

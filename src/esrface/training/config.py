@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import yaml
 
@@ -70,8 +70,15 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def load_config(path: Path) -> TrainConfig:
-    """Read what `TrainConfig.save` wrote; a malformed file is a `DataError`."""
+Config = TypeVar("Config", bound=TrainConfig)
+
+
+@overload
+def load_config(path: Path) -> TrainConfig: ...
+@overload
+def load_config(path: Path, kind: type[Config]) -> Config: ...
+def load_config(path: Path, kind: type[TrainConfig] = TrainConfig) -> TrainConfig:
+    """Read what `TrainConfig.save` wrote; a malformed file, or one of another kind, is a `DataError`."""
     try:
         plain: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         strengths: dict[str, Any] = {
@@ -79,7 +86,7 @@ def load_config(path: Path) -> TrainConfig:
         }
         plain["augmentation"] = Augmentation(**strengths)
         plain = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
-        return TrainConfig(**plain)
+        return kind(**plain)
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the configuration of a training run ({error})") from error
 

@@ -33,7 +33,8 @@ from esrface.preprocess import to_input
 from esrface.training.config import TrainConfig, load_config
 from esrface.training.ferplus import judged_split, training_faces
 from esrface.training.loss import log_prior
-from esrface.training.teacher import CONFIG, load_network
+from esrface.training.run import CONFIG
+from esrface.training.teacher import load_network
 
 FERPLUS_TERMS = (
     "FER2013 pictures were gathered by a web search and carry no stated licence; the FER+ labels are MIT"

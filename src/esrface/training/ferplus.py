@@ -6,11 +6,9 @@ at the end, the averaged weights in ``weights.safetensors``; `esrface.training.e
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +26,11 @@ from esrface.networks.esr import ESR
 from esrface.networks.face_features import init_base_from_face_features
 from esrface.outputs import make_folder, write_whole
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
-from esrface.training.config import TrainConfig, differences, load_config
+from esrface.training.config import TrainConfig, load_config
 from esrface.training.loss import log_prior
-from esrface.training.teacher import CONFIG, WEIGHTS, Teacher, load_network
+from esrface.training.run import CONFIG, METRICS, WEIGHTS, check_run, log_epoch
+from esrface.training.teacher import Teacher, load_network
 from esrface.training.trainer import Epoch, FaceSet, Trainer
-
-METRICS = "metrics.csv"
 
 logger = logging.getLogger("esrface")
 
@@ -84,7 +81,7 @@ def train_ferplus(
         DataError: data or run cannot be used as they are.
         OutputError: a checkpoint cannot be written.
     """
-    _check_run(run, config, resume)
+    check_run(run, config, resume)
     training, (judged, labels) = training_faces(data), judged_split(data, "valid")
     network = build_network(config, training)
     prior = log_prior(training.targets)
@@ -100,7 +97,7 @@ def train_ferplus(
     for epoch in trainer.epochs(seen):
         one, mirrored = (view.numpy() for view in trainer.predict(torch.from_numpy(judged.pixels)))
         result = validate(one, mirrored, labels)
-        _log_epoch(run / METRICS, epoch, result)
+        log_epoch(run / METRICS, epoch, result)
         save_checkpoint(run, trainer.state())
         if report is not None:
             report(epoch, result)
@@ -156,38 +153,6 @@ def validate(
         mean_recall=metrics.mean_recall(metrics.confusion_matrix(both.emotion, labels)),
         ece=metrics.expected_calibration_error(both.probabilities, labels),
     )
-
-
-def _check_run(run: Path, config: TrainConfig, resume: bool) -> None:
-    """Refuse to overwrite a run, or to go on with it in another way than it was begun."""
-    written = run / CONFIG
-    if not written.exists():
-        return
-    if not resume:
-        raise DataError(f"{run}: a run is already there; pass --resume to go on or choose another --out")
-    changed = differences(load_config(written), config)
-    if changed:
-        raise DataError(f"{run}: cannot resume with another configuration ({'; '.join(changed)})")
-
-
-def _log_epoch(path: Path, epoch: Epoch, result: Validation) -> None:
-    """One row an epoch; a row of the same epoch from a run that was killed before its checkpoint goes."""
-    values = {
-        "epoch": epoch.number,
-        "loss": round(epoch.loss, 5),
-        "seconds": round(epoch.seconds, 1),
-        "images_per_s": round(epoch.images_per_s, 1),
-        **{name: round(value, 5) for name, value in asdict(result).items()},
-    }
-    earlier: list[dict[str, str]] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            earlier = [row for row in csv.DictReader(file) if int(row["epoch"]) < epoch.number]
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, values.keys())
-    writer.writeheader()
-    writer.writerows([*earlier, {key: str(value) for key, value in values.items()}])
-    write_whole(path, table.getvalue(), overwrite=True)
 
 
 def judged_split(data: Path, split: str) -> tuple[FerPlusSplit, NDArray[np.int64]]:

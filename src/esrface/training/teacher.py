@@ -14,9 +14,7 @@ from esrface.errors import DataError
 from esrface.networks.config import network_config
 from esrface.networks.esr import ESR, ConvBlock
 from esrface.training.config import TrainConfig, load_config
-
-CONFIG = "config.yaml"
-WEIGHTS = "weights.safetensors"
+from esrface.training.run import CONFIG, WEIGHTS
 
 
 class Teacher:

@@ -28,7 +28,7 @@ class FaceSet:
     """Faces and their target distributions, in memory."""
 
     pixels: Tensor
-    """(N, 48, 48) uint8 grey."""
+    """(N, H, W) uint8 grey; 48x48 in FER+."""
     targets: Tensor
     """(N, 8) float32."""
 

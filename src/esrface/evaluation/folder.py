@@ -1,0 +1,183 @@
+"""The protocol of ``esrface evaluate folder``: one's own labelled pictures, the inference that users get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface._names import printable
+from esrface.datasets.folder import FolderSplit, Listed, class_counts, has_split, list_folder
+from esrface.datasets.folder_pictures import Cut, ReadPicture, file_digest, read_pictures, summarise_skipped
+from esrface.detection import Detector
+from esrface.emotions import EMOTIONS
+from esrface.engine import EngineOutput, join
+from esrface.ensemble import combine_arrays
+from esrface.errors import DataError
+from esrface.evaluation.judged import Evaluation
+from esrface.models.card import CropRule
+from esrface.preprocess import crop_face
+from esrface.recognizer import Recognizer
+
+BATCH = 64
+"""Pictures put through the network between two reports of progress; crops of a batch are held in memory."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
+
+
+@dataclass(frozen=True, eq=False)
+class FolderEvaluation(Evaluation):
+    """A model's answers on the usable pictures of a folder's split (M of those listed)."""
+
+    name: str
+    """Of the folder or CSV file."""
+    detect: bool
+    """Whether faces were looked for; otherwise whole pictures were taken for faces."""
+    skipped: tuple[str, ...]
+    """One line for each picture that could not be used."""
+
+    @property
+    def title(self) -> str:
+        """Data set and split, as a heading names them."""
+        return f"{self.name}, {self.split}"
+
+    @property
+    def labelling(self) -> str:
+        """Where the labels come from, in a few words."""
+        return "labels as given"
+
+    @property
+    def protocol(self) -> str:
+        """One line with all that a figure has to state to be comparable."""
+        present = np.flatnonzero(class_counts(self.labels))
+        faces = "largest detected face" if self.detect else "whole pictures, no detection"
+        return (
+            f"folder {self.name}, split {self.split}, {len(present)} classes "
+            f"({', '.join(EMOTIONS[i] for i in present)}): {len(self.labels)} of {self.listed} pictures; "
+            f"{faces}; {self.inference}"
+        )
+
+
+def evaluate_folder(
+    data: Path,
+    split: str,
+    recognizer: Recognizer,
+    *,
+    vote: str = "mean",
+    detect: bool = False,
+    strict: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> FolderEvaluation:
+    """Judge a model on one's own labelled pictures.
+
+    Args:
+        data: As `esrface.datasets.folder.list_folder` takes it.
+        split: ``"train"``, ``"valid"`` or ``"test"``.
+        recognizer: The model, with its mirror pass as wanted. Its detector is used only with ``detect``.
+        vote: ``"mean"`` or ``"plurality"``, whatever the recogniser's own.
+        detect: Look for the face in each picture instead of taking the whole picture for it; pictures
+            without one are skipped.
+        strict: Raise for the first picture that cannot be used instead of skipping it.
+        threads: For reading pictures; None: see `esrface.threads`.
+        progress: Called now and then.
+
+    Raises:
+        DataError: The split is not there, names unknown emotions, or none of its pictures can be used.
+    """
+    report = progress or (lambda what, done, total: None)
+    listed = list_folder(data, split)
+    cut = largest_face(recognizer.detector, recognizer.card.crop) if detect else None
+    used, skipped, output = _recognise(
+        recognizer, listed.pictures, cut, strict, threads, partial(report, "recognising")
+    )
+    if output is None:
+        problems = [*listed.problems, *skipped]
+        first = f", the first problem: {problems[0]}" if problems else ""
+        raise DataError(f"{printable(data)}: no usable picture in the split {split}{first}")
+    card = recognizer.card
+    answers = combine_arrays(
+        output.logits,
+        output.affect,
+        temperature=card.temperature,
+        vote=vote,
+        affect_source=card.affect_source,
+        uncertainty=card.uncertainty,
+    )
+    report("looking for copies in the training split", 0, 0)
+    lines = (*listed.problems, summarise_skipped(skipped, len(listed.pictures)))
+    return FolderEvaluation(
+        split=split,
+        vote=vote,
+        mirror=recognizer.mirror,
+        card=card,
+        listed=len(listed.pictures),
+        names=[picture.listed.name for picture in used],
+        labels=np.array([picture.listed.label for picture in used], dtype=np.int64),
+        logits=output.logits,
+        answers=answers,
+        fresh=_find_fresh(listed, used),
+        warnings=tuple(line for line in lines if line is not None),
+        name=printable(data.resolve().name),
+        detect=detect,
+        skipped=tuple(skipped),
+    )
+
+
+def largest_face(detector: Detector, rule: CropRule) -> Cut:
+    """Cuts the largest face that a detector finds out of a picture, as a card's rule says."""
+
+    def cut(picture: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        found = detector.detect(picture)
+        return crop_face(picture, found[0].box, found[0].landmarks, rule) if found else None
+
+    return cut
+
+
+def _recognise(
+    recognizer: Recognizer,
+    pictures: Sequence[Listed],
+    cut: Cut | None,
+    strict: bool,
+    threads: int | None,
+    progress: Callable[[int, int], None],
+) -> tuple[list[ReadPicture], list[str], EngineOutput | None]:
+    """The pictures that can be used (without their crops), lines on the others, and the network's output."""
+    used: list[ReadPicture] = []
+    skipped: list[str] = []
+    outputs: list[EngineOutput] = []
+    crops: list[NDArray[np.uint8]] = []
+    for done, picture in enumerate(read_pictures(pictures, cut=cut, strict=strict, threads=threads), start=1):
+        if picture.crop is None:
+            skipped.append(str(picture.problem))
+        else:
+            crops.append(picture.crop)
+            used.append(ReadPicture(picture.listed, None, picture.digest, None))
+        if len(crops) == BATCH or (crops and done == len(pictures)):
+            outputs.append(recognizer.forward(crops))
+            crops = []
+        if done % BATCH == 0 or done == len(pictures):
+            progress(done, len(pictures))
+    return used, skipped, join(outputs) if outputs else None
+
+
+def _find_fresh(split: FolderSplit, used: Sequence[ReadPicture]) -> NDArray[np.bool_] | None:
+    """See ``Evaluation.fresh``; copies are files of equal content."""
+    if split.split == "train" or not has_split(split.data, "train"):
+        return None
+    seen = set()
+    for listed in list_folder(split.data, "train").pictures:
+        try:
+            seen.add(file_digest(listed.path.read_bytes()))
+        except OSError:
+            continue
+    fresh = []
+    for picture in used:
+        fresh.append(picture.digest not in seen)
+        seen.add(picture.digest)
+    return np.array(fresh, dtype=bool)

@@ -1,0 +1,106 @@
+"""The pictures of a user's folder as training wants them: read, checked, without copies across the splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface._names import printable
+from esrface.datasets.folder import FolderSplit, class_counts, list_folder
+from esrface.datasets.folder_pictures import Cut, FolderFaces, load_faces, summarise_skipped
+from esrface.emotions import EMOTIONS
+from esrface.errors import DataError
+
+Step = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class FolderData:
+    """Training and validation faces of a folder."""
+
+    training: FolderFaces
+    valid: FolderFaces
+    copies: int
+    """Training pictures left out since validation has the same file."""
+    warnings: tuple[str, ...]
+    """What the user has to know about the pictures: one line each."""
+
+
+def read_folder_data(
+    data: Path,
+    *,
+    size: int,
+    resize: str,
+    cut: Cut | None,
+    batch: int,
+    strict: bool = False,
+    threads: int | None = None,
+    step: Step | None = None,
+) -> FolderData:
+    """Read the splits ``train`` and ``valid``; see `esrface.datasets.folder_pictures.load_faces`.
+
+    Raises:
+        DataError: A split is missing, an emotion's folder in train is empty or holds nothing usable, or there
+            is less than a batch, than two emotions, or than two validation pictures.
+    """
+    listed = {split: list_folder(data, split) for split in ("train", "valid")}
+    if listed["train"].problems:
+        raise DataError(f"{listed['train'].problems[0]}: fill it, or take it out")
+    warnings = list(listed["valid"].problems)
+    faces: dict[str, FolderFaces] = {}
+    for name, split in listed.items():
+        faces[name] = load_faces(
+            split,
+            size,
+            resize=resize,
+            cut=cut,
+            strict=strict,
+            threads=threads,
+            progress=None if step is None else partial(step, f"reading {name}"),
+        )
+        skipped = summarise_skipped(faces[name].skipped, len(split.pictures))
+        warnings += [f"{name}: {skipped}"] if skipped else []
+    training, valid = faces["train"], faces["valid"]
+    repeated = np.isin(training.digests, valid.digests)
+    copies = int(repeated.sum())
+    if copies:
+        warnings.append(f"train: {copies} pictures left out since valid has the same files")
+        training = training.select(~repeated)
+    _check(listed["train"], training, valid, batch)
+    warnings += _unlike(class_counts(training.labels), class_counts(valid.labels))
+    return FolderData(training, valid, copies, tuple(warnings))
+
+
+def _check(listed: FolderSplit, training: FolderFaces, valid: FolderFaces, batch: int) -> None:
+    """Refuse what cannot be learnt from or judged on."""
+    where = printable(listed.data)
+    left = class_counts(training.labels)
+    for name, had, have in zip(EMOTIONS, listed.counts, left, strict=True):
+        if had and not have:
+            raise DataError(f"{where}: none of the {had} training pictures of {name} can be used")
+    if np.count_nonzero(left) < 2:
+        raise DataError(f"{where}: training needs pictures of at least two emotions")
+    if len(valid) < 2:
+        raise DataError(f"{where}: training needs at least two usable pictures in valid")
+    if len(training) < batch:
+        raise DataError(
+            f"{where}: {len(training)} training pictures are less than one batch of {batch}: "
+            "give more, or lower --batch"
+        )
+
+
+def _unlike(training: NDArray[np.int64], valid: NDArray[np.int64]) -> list[str]:
+    """Lines on emotions that only one of the splits shows."""
+    lines = []
+    for name, learnt, judged in zip(EMOTIONS, training, valid, strict=True):
+        if judged and not learnt:
+            lines.append(f"valid has {judged} pictures of {name}, train none: they can only be got wrong")
+        if learnt and not judged:
+            lines.append(f"valid has no picture of {name}: how well it is recognised stays unknown")
+    return lines

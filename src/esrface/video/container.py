@@ -1,0 +1,343 @@
+"""Video files and streams through PyAV: exact times, whatever decodes, and where it breaks off."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface._names import printable
+from esrface.errors import DependencyError, InputError
+from esrface.threads import resolve_threads
+from esrface.video.addresses import scrub
+from esrface.video.clock import Clock
+from esrface.video.sources import SourceInfo, SourceOptions
+from esrface.video.upright import square_size, upright_rgb
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+MAX_DECODER_THREADS = 4
+"""More make a decoder hold more frames and are hardly faster."""
+
+_TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})
+"""Decoders that draw any text file as a picture."""
+
+_DURATION_FIRST = ("matroska,webm", "flv")
+"""Formats that say in their first bytes how long they are and say nothing where they are cut short."""
+
+_SLACK_S = 0.5
+"""How much shorter than announced such a file may be: its sound may be longer than its pictures."""
+
+_log = logging.getLogger("esrface")
+
+
+def load_av() -> ModuleType:
+    """PyAV; DependencyError in one line where it is not installed."""
+    try:
+        import av
+    except ImportError:
+        raise DependencyError(
+            "video files and streams need PyAV: pip install 'esrface[video]' (in a clone: pip install '.[video]')"
+        ) from None
+    return av
+
+
+@dataclass(frozen=True)
+class DecodedFrame:
+    """A frame of a container; see ``esrface.video.sources.SourceFrame``."""
+
+    number: int
+    time_s: float
+    _name: str
+    _frame: VideoFrame
+    _pixel_aspect: Fraction | None
+
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB, upright; InputError where the frame cannot be converted."""
+        try:
+            return upright_rgb(self._frame, self._pixel_aspect)
+        except (InputError, ValueError, OSError, MemoryError) as error:
+            raise InputError(
+                f"{self._name} at {self.time_s:.2f} s: frame {self.number} cannot be used ({_reason(error)})"
+            ) from None
+
+
+class Container:
+    """An opened container and the one video stream in it that is read.
+
+    Args:
+        target: What PyAV opens: a path with ``file:`` before it, an address, or an object with ``read``.
+        name: How messages call it, without credentials.
+        timeout_s: For opening and for each frame, where the address is one of a network.
+        options: For FFmpeg.
+
+    Raises:
+        InputError: It cannot be opened or holds no video.
+        DependencyError: PyAV is missing.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        name: str,
+        settings: SourceOptions,
+        *,
+        timeout_s: float | None = None,
+        options: dict[str, str] | None = None,
+    ) -> None:
+        self._av = load_av()
+        self.name = name
+        self._address = target if isinstance(target, str) else ""
+        self._container: InputContainer | None = None
+        try:
+            # Tags in a broken encoding are no reason not to read the pictures.
+            opened = self._av.open(
+                target, "r", options=options or {}, timeout=timeout_s, metadata_errors="replace"
+            )
+        except (self._av.FFmpegError, OSError, ValueError) as error:
+            raise InputError(self._cannot(error)) from None
+        self._container = opened
+        try:
+            self.stream = self._choose(opened)
+            self.stream.thread_type = "AUTO"
+            threads = resolve_threads(settings.threads)
+            self.stream.codec_context.thread_count = min(threads, MAX_DECODER_THREADS)
+        except BaseException:
+            self.close()
+            raise
+        self.origin = _origin(opened, self.stream)
+
+    @property
+    def opened(self) -> InputContainer:
+        """PyAV's container; InputError after ``close``."""
+        if self._container is None:
+            raise InputError(f"{self.name} is closed: open it anew")
+        return self._container
+
+    @property
+    def info(self) -> SourceInfo:
+        """What the container says of itself, less what cannot be true."""
+        opened, stream = self.opened, self.stream
+        width, height = square_size((stream.width, stream.height), stream.sample_aspect_ratio)
+        duration = opened.duration / self._av.time_base if (opened.duration or 0) > 0 else None
+        rate = usable_rate(stream)
+        frames = stream.frames if stream.frames > 0 else None
+        if frames is None and duration is not None and rate is not None:
+            frames = round(duration * rate)
+        return SourceInfo(
+            size_wh=(width, height) if width > 0 and height > 0 else None,
+            frame_rate=None if rate is None else float(rate),
+            frames=frames,
+            duration_s=duration,
+            has_audio=bool(opened.streams.audio),
+        )
+
+    def packets(self) -> Iterator[Packet]:
+        """The stream's packets, the empty one that ends it included; what PyAV raises where it breaks."""
+        return self.opened.demux(self.stream)
+
+    def close(self) -> None:
+        """Close it. Safe to repeat."""
+        opened, self._container = self._container, None
+        if opened is not None:
+            with suppress(OSError, ValueError):
+                opened.close()
+
+    def reason(self, error: BaseException) -> str:
+        """What FFmpeg says went wrong, without addresses."""
+        return scrub(_reason(error), self._address) if self._address else _reason(error)
+
+    def _choose(self, opened: InputContainer) -> VideoStream:
+        streams = [s for s in opened.streams.video if "attached_pic" not in _disposition(s)]
+        streams = [s for s in streams if s.codec_context.name not in _TEXT_CODECS]
+        if streams:
+            return streams[0]
+        what = "only sound" if opened.streams.audio else "nothing that is a video"
+        raise InputError(f"cannot read {self.name}: it holds {what}")
+
+    def _cannot(self, error: BaseException) -> str:
+        if isinstance(error, InputError):
+            return str(error)
+        if isinstance(error, self._av.InvalidDataError):
+            return f"cannot read {self.name}: it is no video, or one that is damaged or not finished yet"
+        return f"cannot read {self.name}: {self.reason(error)}"
+
+
+class ContainerSource:
+    """A container with a beginning and an end; see ``esrface.video.sources.Source``."""
+
+    live = False
+
+    def __init__(self, container: Container, *, path: str | None = None) -> None:
+        self.name = container.name if path is None else path
+        self.info = container.info
+        self._shown = container.name
+        self._container = container
+        self._clock = Clock(usable_rate(container.stream))
+        self._path = path
+        self._size = _file_size(path)
+        self._frames = 0
+        self._packets = 0
+        self._damage: list[tuple[float, str]] = []
+        self._last_s = 0.0
+
+    def frames(self) -> Iterator[DecodedFrame]:
+        """All frames that decode; then InputError where some did not or the file breaks off."""
+        av = load_av()
+        try:
+            yield from self._decode(av)
+            problem = self._problem()
+        except (av.FFmpegError, OSError) as error:
+            problem = self._broken_off(self._container.reason(error))
+        finally:
+            self.close()
+        if problem is not None:
+            raise InputError(problem)
+
+    def close(self) -> None:
+        """Close the container."""
+        self._container.close()
+
+    def _decode(self, av: ModuleType) -> Iterator[DecodedFrame]:
+        for packet in self._container.packets():
+            self._packets += packet.size > 0
+            if packet.is_corrupt:
+                self._damage.append((self._last_s, "data is missing"))
+            try:
+                decoded = packet.decode()
+            except av.EOFError:
+                continue
+            except av.FFmpegError as error:
+                self._damage.append((self._last_s, self._container.reason(error)))
+                continue
+            for frame in decoded:
+                yield self._frame(frame)
+
+    def _frame(self, frame: VideoFrame) -> DecodedFrame:
+        stream = self._container.stream
+        base = frame.time_base or stream.time_base
+        stamp = None if frame.pts is None or not base else frame.pts * base - self._container.origin
+        fine = self._clock.irregular == 0
+        self._last_s = float(self._clock.tell(stamp))
+        if fine and self._clock.irregular and stamp is not None:
+            _log.warning("%s: timestamps go back at %.2f s; time goes on from there", self._shown, self._last_s)
+        self._frames += 1
+        return DecodedFrame(self._frames - 1, self._last_s, self._shown, frame, stream.sample_aspect_ratio)
+
+    def _problem(self) -> str | None:
+        """What is to be said at the end: nothing decoded, cut short, or damaged on the way."""
+        stream = self._container.stream
+        if not self._frames:
+            why = f" ({self._damage[0][1]})" if self._damage else ""
+            return f"cannot read {self._shown}: it holds no frame that can be decoded{why}"
+        if 0 < self._packets < stream.frames:
+            return self._broken_off(f"{stream.frames - self._packets} of {stream.frames} frames are missing")
+        announced = self._announced_s()
+        if announced is not None and self._last_s < announced - _SLACK_S:
+            return self._broken_off(f"it should go on until {announced:.2f} s")
+        if self._damage:
+            at, why = self._damage[0]
+            places = f"{len(self._damage)} places" if len(self._damage) > 1 else "one place"
+            return (
+                f"{self._shown} is damaged in {places}, first after {at:.2f} s ({why}); "
+                f"the {self._frames} frames that decode were read"
+            )
+        if self._size is not None and _file_size(self._path) != self._size:
+            _log.warning(
+                "%s grew while it was read: it was read up to %.2f s, for the rest read it again",
+                *(self._shown, self._last_s),
+            )
+        return None
+
+    def _broken_off(self, why: str) -> str:
+        if not self._frames:
+            return f"cannot read {self._shown}: {why}"
+        return f"{self._shown} breaks off after {self._last_s:.2f} s ({self._frames} frames were read): {why}"
+
+    def _announced_s(self) -> float | None:
+        """Time of the last frame by the file's head, where the format has such a thing; None: unknown."""
+        opened = self._container.opened
+        if opened.format.name not in _DURATION_FIRST:
+            return None
+        said = _tagged_duration(self._container.stream.metadata.get("DURATION", ""))
+        if said is None and not opened.streams.audio and (self.info.duration_s or 0) > 0:
+            said = self.info.duration_s
+        # An absurd length is the file's mistake and not a missing part.
+        return said if said is not None and said < 10 * self._last_s + 3600 else None
+
+
+def open_file(path: str, options: SourceOptions) -> ContainerSource:
+    """A video file. The path is taken as it stands, whatever characters are in it."""
+    target: Any = "file:" + path
+    try:
+        path.encode("utf-8")
+        with Path(path).open("rb"):
+            pass
+    except UnicodeEncodeError:
+        target = Path(path).open("rb")  # noqa: SIM115 - read by the container until it is closed
+    except OSError as error:
+        raise InputError(f"cannot read {printable(path)}: {error.strerror}") from None
+    # A file may not make FFmpeg read other files or addresses (playlists can name them).
+    whitelist = {"protocol_whitelist": "file,crypto,data"} if isinstance(target, str) else {}
+    return ContainerSource(Container(target, printable(path), options, options=whitelist), path=path)
+
+
+def usable_rate(stream: VideoStream) -> Fraction | None:
+    """Frames per second of a stream, or None where what it says is absurd."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate is not None and 0 < rate <= 1000:
+            return rate
+    return None
+
+
+def _origin(opened: InputContainer, stream: VideoStream) -> Fraction:
+    """The stream's time that is the container's start: where players begin to count, sound included."""
+    if opened.start_time is None or not stream.time_base:
+        return Fraction(0)
+    start = Fraction(opened.start_time, 1_000_000)
+    if stream.start_time is not None:
+        own = stream.start_time * stream.time_base
+        # The container's start is rounded to microseconds, the stream's is exact.
+        if abs(own - start) < Fraction(1, 500_000):
+            return Fraction(own)
+    return start
+
+
+def _tagged_duration(text: str) -> float | None:
+    """Seconds of Matroska's ``00:01:23.450000000``."""
+    parts = text.split(":")
+    if len(parts) != 3:
+        return None
+    try:
+        hours, minutes, seconds = (float(part) for part in parts)
+    except ValueError:
+        return None
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _disposition(stream: VideoStream) -> str:
+    return str(getattr(stream, "disposition", ""))
+
+
+def _file_size(path: str | None) -> int | None:
+    try:
+        return None if path is None else os.stat(path).st_size  # noqa: PTH116 - paths stay text
+    except OSError:
+        return None
+
+
+def _reason(error: BaseException) -> str:
+    """The error's own words without number and file name, on one line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return printable(str(text).splitlines()[0])

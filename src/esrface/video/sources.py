@@ -1,0 +1,183 @@
+"""Where frames come from: one protocol for files, streams, pictures and cameras."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface._names import printable
+from esrface.errors import InputError
+from esrface.video.addresses import is_url
+
+STDIN = "-"
+
+PICTURE_RATE = 25.0
+"""Frames per second that pictures in a row count as, as in most programs."""
+
+STALL_S = 10.0
+"""A stream that gives no frame for so long has stalled."""
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a source says of itself before it is read; containers can be wrong, so all of it is a hint."""
+
+    size_wh: tuple[int, int] | None = None
+    """Width and height of the first upright frame in pixels."""
+    frame_rate: float | None = None
+    """Frames per second on average."""
+    frames: int | None = None
+    """How many there are."""
+    duration_s: float | None = None
+    """Length in seconds."""
+    has_audio: bool = False
+    """Whether there is sound beside the pictures."""
+
+
+class SourceFrame(Protocol):
+    """One decoded frame; its pixels are made when they are asked for."""
+
+    @property
+    def number(self) -> int:
+        """Ordinal in presentation order from 0."""
+
+    @property
+    def time_s(self) -> float:
+        """Presentation time in seconds from the start; never less than that of the frame before."""
+
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB, upright, with square pixels. To be called once, in the reading thread."""
+
+
+class Source(Protocol):
+    """An opened source. ``frames`` may be read in another thread than it was opened in; once."""
+
+    @property
+    def name(self) -> str:
+        """How it is called in rows and messages, without credentials."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it goes on by itself, so that what is not taken in time is lost."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """What it says of itself."""
+
+    def frames(self) -> Iterator[SourceFrame]:
+        """All frames in order.
+
+        Raises:
+            InputError: After the last frame that could be read, where the source breaks off, is damaged,
+                stalls or holds no frames.
+        """
+
+    def close(self) -> None:
+        """Let go of it. Called when ``frames`` is at its end or given up; safe to repeat."""
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How a source is opened; what does not apply to its kind has no effect."""
+
+    live: bool | None = None
+    """None: cameras and streams without an end are live, all else is not."""
+    stall_s: float = STALL_S
+    """Seconds without a frame after which a stream, pipe or camera counts as stalled; above 0."""
+    reconnect: int = 0
+    """How many times in a row a live source that stalled, ended or broke is opened again."""
+    picture_rate: float = PICTURE_RATE
+    """Frames per second that a folder or pattern of pictures counts as."""
+    threads: int | None = None
+    """For the decoder; None: see ``esrface.threads``."""
+
+    def __post_init__(self) -> None:
+        if not self.stall_s > 0:
+            raise InputError(f"stall_s must be a number of seconds above 0, got {self.stall_s!r}")
+        if isinstance(self.reconnect, bool) or not isinstance(self.reconnect, int) or self.reconnect < 0:
+            raise InputError(f"reconnect must be a whole number from 0 on, got {self.reconnect!r}")
+        if not 0 < self.picture_rate < float("inf"):
+            raise InputError(f"picture_rate must be a number above 0, got {self.picture_rate!r}")
+
+
+def open_source(source: str | os.PathLike[str] | int, options: SourceOptions | None = None) -> Source:
+    """Open whatever a source is called by.
+
+    Args:
+        source: A video file; a folder of pictures or a pattern of them (``img_%03d.png``, ``frames/*.jpg``);
+            an address (``http://``, ``https://``, ``rtsp://`` ...); a named pipe; ``"-"`` for standard input;
+            a camera's number (0 is the first) or its device (``/dev/video0``).
+        options: See there.
+
+    Raises:
+        InputError: Nothing there, or nothing that can be read as a video.
+        DependencyError: It needs the extra ``video``.
+    """
+    options = options or SourceOptions()
+    if isinstance(source, int):
+        return _live(source, options)
+    text = os.fsdecode(source)
+    if text == STDIN:
+        from esrface.video.pipes import open_stdin
+
+        return open_stdin(options)
+    if is_url(text):
+        return _open_url(text, options)
+    kind = _kind(text)
+    if kind == "camera":
+        return _live(text, options)
+    if kind == "pictures":
+        from esrface.video.pictures import PictureSequence
+
+        return PictureSequence(text, options.picture_rate, live=bool(options.live))
+    if kind == "pipe":
+        from esrface.video.pipes import open_pipe
+
+        return open_pipe(text, options)
+    if kind == "file":
+        from esrface.video.container import open_file
+
+        return open_file(text, options)
+    raise InputError(f"cannot read {printable(text)}: {kind}")
+
+
+def _kind(path: str) -> str:
+    """``"camera"``, ``"pictures"``, ``"pipe"`` or ``"file"``; else why there is nothing to read."""
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        if re.search(r"%0?\d*d", path) or glob.has_magic(path):
+            return "pictures"
+        return "no such file or folder"
+    except OSError as error:
+        return error.strerror or "it cannot be opened"
+    except ValueError:
+        return "no such file or folder"
+    if stat.S_ISDIR(mode):
+        return "pictures"
+    if stat.S_ISCHR(mode):
+        return "camera"
+    if stat.S_ISFIFO(mode):
+        return "pipe"
+    return "file" if stat.S_ISREG(mode) else "it is neither a file nor a folder, pipe or camera"
+
+
+def _live(camera: int | str, options: SourceOptions) -> Source:
+    from esrface.video.live import open_camera
+
+    return open_camera(camera, options)
+
+
+def _open_url(url: str, options: SourceOptions) -> Source:
+    from esrface.video.live import open_stream
+
+    return open_stream(url, options)

@@ -1,0 +1,132 @@
+"""The three steps from a source to frames, each of which runs in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface.detection import Detection
+from esrface.errors import InputError
+from esrface.results import Face
+from esrface.video.channel import Channel
+from esrface.video.frames import Frame, TrackedFace
+from esrface.video.looking import Look, Looker
+from esrface.video.sampling import Sampler
+from esrface.video.smoothing import Smoother
+from esrface.video.sources import Source, SourceFrame
+
+BATCH_FRAMES = 8
+"""Frames whose faces go through the network together, at most; fewer if no more are ready."""
+
+Taken = tuple[SourceFrame, dict[str, Any]]
+"""A frame to be processed, and the sampler's state after it."""
+
+_log = logging.getLogger("esrface")
+
+
+class Expresser(Protocol):
+    """What is needed of a ``Recognizer`` after detection."""
+
+    def express(
+        self, located: Any, *, saliency: bool = False, emotion: str | None = None
+    ) -> list[Face]:
+        """See ``esrface.Recognizer.express``."""
+
+
+def read(
+    source: Source,
+    sampler: Sampler,
+    after: int,
+    outbox: Channel[Taken],
+    count: Callable[[int], None],
+) -> None:
+    """Decode; pass on what sampling takes of the frames after number ``after``.
+
+    ``count`` is told of each decoded frame how many there are by now.
+    """
+    try:
+        with closing(source.frames()) as frames:  # type: ignore[type-var]
+            for frame in frames:
+                count(frame.number + 1)
+                if frame.number <= after or not sampler.take(frame.number, frame.time_s):
+                    continue
+                if not outbox.put((frame, sampler.state)):
+                    return
+    finally:
+        source.close()
+
+
+def look(inbox: Channel[Taken], looker: Looker, outbox: Channel[Look]) -> None:
+    """Convert, detect, track. Frames that cannot be converted are left out, and told at the end."""
+    problem: BaseException | None = None
+    unusable: list[str] = []
+    while True:
+        try:
+            taken = inbox.get()
+        except Exception as error:
+            # The frames before the break are still to come out.
+            problem = error
+            break
+        if not taken:
+            break
+        for frame, sampler in taken:
+            try:
+                image = frame.image()
+            except InputError as error:
+                _log.warning("%s", error)
+                unusable.append(str(error))
+                continue
+            for ready in looker.look(frame.number, frame.time_s, image, sampler):
+                if not outbox.put(ready):
+                    return
+    for ready in looker.flush():
+        if not outbox.put(ready):
+            return
+    if problem is not None:
+        raise problem
+    if unusable:
+        more = f" (and {len(unusable) - 1} more)" if len(unusable) > 1 else ""
+        raise InputError(f"{unusable[0]}{more}; all other frames were read")
+
+
+def express(
+    inbox: Channel[Look],
+    recognizer: Expresser,
+    smoother: Smoother | None,
+    saliency: bool,
+    outbox: Channel[Frame],
+) -> None:
+    """Recognise; the faces of frames that are ready together share a call of the network."""
+    state: Any = None
+    while looks := inbox.get(BATCH_FRAMES):
+        located: list[tuple[NDArray[np.uint8], Detection]] = [
+            (one.image, hit.detection) for one in looks for hit in one.hits
+        ]
+        faces = iter(recognizer.express(located, saliency=saliency) if located else [])
+        for one in looks:
+            tracked = tuple(_tracked(next(faces), one.time_s, smoother, hit) for hit in one.hits)
+            if one.state is not None:
+                state = one.state, None if smoother is None else smoother.snapshot()
+            if not outbox.put(Frame(one.number, one.time_s, one.image, tracked, state)):
+                return
+
+
+def _tracked(face: Face, time_s: float, smoother: Smoother | None, hit: Any) -> TrackedFace:
+    smoothed = None
+    if smoother is not None and hit.track_id is not None:
+        smoothed = smoother.smooth(hit.track_id, time_s, face.expression)
+    return TrackedFace(
+        face.box,
+        face.detection_score,
+        face.landmarks,
+        face.expression,
+        face.saliency,
+        track_id=hit.track_id,
+        smoothed=smoothed,
+        detected=hit.detected,
+    )

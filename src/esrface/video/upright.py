@@ -1,0 +1,81 @@
+"""Decoded frames as upright RGB pictures with square pixels."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface.errors import InputError
+from esrface.images import DEFAULT_MAX_PIXELS
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+MAX_ASPECT = 8
+"""Pixels said to be longer than this many times their width are taken for square ones: the file is wrong."""
+
+
+def upright_rgb(frame: VideoFrame, pixel_aspect: Fraction | None) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a decoded frame, in one conversion, then turned as its display matrix says.
+
+    Args:
+        frame: Of any pixel format, depth and size.
+        pixel_aspect: Width : height of its pixels; None, 0 or absurd: square. Never made smaller: the
+            shorter direction is stretched.
+
+    Raises:
+        InputError: More pixels than ``esrface.images.DEFAULT_MAX_PIXELS``.
+    """
+    width, height = square_size((frame.width, frame.height), pixel_aspect)
+    if width * height > DEFAULT_MAX_PIXELS:
+        raise InputError(f"a frame of {width} x {height} pixels is too large")
+    # Bilinear: chroma needs no more, and it is the fastest. One thread: frames are many, and others work.
+    converted = frame.reformat(width, height, "rgb24", interpolation="BILINEAR", **_one_thread())
+    pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)
+    return turned(pixels, display_matrix(frame))
+
+
+def square_size(size_wh: tuple[int, int], pixel_aspect: Fraction | None) -> tuple[int, int]:
+    """Width and height in square pixels."""
+    width, height = size_wh
+    if not pixel_aspect or not Fraction(1, MAX_ASPECT) <= pixel_aspect <= MAX_ASPECT:
+        return width, height
+    if pixel_aspect > 1:
+        return round(width * pixel_aspect), height
+    return width, round(height / pixel_aspect)
+
+
+def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int] | None:
+    """(a, b, c, d): a point (x, y) is to be shown at (a x + c y, b x + d y); None: as it is."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    matrix = np.frombuffer(bytes(data), dtype=np.int32)
+    return (int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4])) if len(matrix) == 9 else None
+
+
+def turned(pixels: NDArray[np.uint8], matrix: tuple[int, int, int, int] | None) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) turned and mirrored to the nearest quarter; contiguous."""
+    if matrix is None:
+        return pixels
+    a, b, c, d = matrix
+    if abs(b) > abs(a):
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def swaps_sides(matrix: tuple[int, int, int, int] | None) -> bool:
+    """Whether width and height change places."""
+    return matrix is not None and abs(matrix[1]) > abs(matrix[0])
+
+
+@cache
+def _one_thread() -> dict[str, int]:
+    """The keyword that bounds the scaler's threads, where PyAV has it; before, it always used one."""
+    from av import VideoFrame
+
+    return {"threads": 1} if "threads" in (VideoFrame.reformat.__doc__ or "") else {}
