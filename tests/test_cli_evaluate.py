@@ -217,7 +217,7 @@ def test_a_terminal_sees_progress(data: Path, tiny_model: Path) -> None:
 
 
 def test_help_page_has_examples_and_all_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", "--help"]) == 0
+    assert main(["evaluate", "ferplus", "--help"]) == 0
     page = capsys.readouterr().out
     assert "esrface evaluate ferplus --data ferplus --split valid" in page
     for name in ("--data", "--split", "--model", "--label-rule", "--vote", "--no-mirror", "--out", "--json"):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,26 @@ def test_quiet_says_nothing_but_what_failed(image: Run, capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "1 failure:\n  cannot read none.png: no such file or folder\n"
 
 
+def test_sheets_explain_every_picture_and_resume(image: Run) -> None:
+    """Faces and no faces alike have their sheets, and a second run finds them done."""
+    shutil.copy(EXAMPLES / "astronaut.jpg", "a.jpg")
+    PIL.Image.new("RGB", (200, 200), "white").save("blank.png")
+    line = ["a.jpg", "blank.png", "--save", "out", "-b", "-g"]
+    assert image(*line, detector=None) == 0
+    pictures = {path.name: PIL.Image.open(path).size for path in Path("out").glob("*.*g") if path.stem}
+    assert set(pictures) == {
+        "a.jpg", "a.branches.png", "a.emotions.png", "blank.png", "blank.branches.png", "blank.emotions.png",
+    }  # fmt: skip
+    assert pictures["a.branches.png"][0] > 1000
+    assert pictures["a.emotions.png"][1] > 600
+    assert pictures["blank.branches.png"] == pictures["blank.emotions.png"] == (480, 120)
+    before = {name: (Path("out") / name).stat().st_mtime_ns for name in pictures}
+    assert image(*line, "--resume", detector=None) == 0
+    assert {name: (Path("out") / name).stat().st_mtime_ns for name in pictures} == before
+    assert image("a.jpg", "--save", "plain", "-b", detector=None) == 0
+    assert sorted(path.name for path in Path("plain").glob("a.*")) == ["a.branches.png", "a.jpg"]
+
+
 # The original's options
 
 
@@ -156,8 +177,7 @@ def test_the_originals_command_line_works(image: Run, capsys: pytest.CaptureFixt
     line = ["-i", "my.photo.png", "-o", "out", "-s", "3", "-np", "-f", "5", "-w", "0", "-b", "-g", "-fd", "3"]
     assert image(*line, detector=None) == 0
     shown = capsys.readouterr().err
-    assert shown.count("esrface: -g draws saliency maps, which come with a later version") == 1
-    assert shown.count("esrface: -b shows branches in the window, which comes with a later version") == 1
+    assert shown.count("esrface: -g and -b: pictures are drawn with --save DIR only") == 1
     assert "tiny with haar" in shown
     assert Path("out/my.csv").read_text(encoding="ascii").startswith("Timestamp(sec),Ensemble_Emotion,")
 

@@ -31,7 +31,7 @@ RATE = 30
 SECONDS = 10
 CUT_S, EMPTY_S, LAST_S = 5.0, 7.0, 8.0
 CROSSING_S = 2.0
-PILLAR_X = (140, 240)
+PILLAR_X = (170, 222)
 SOUND_RATE = 44100
 
 HEADS = {"Collins": ("astronaut.jpg", (224, 118), 150), "Hopper": ("grace_hopper.jpg", (256, 210), 330)}
@@ -80,7 +80,9 @@ def make_clip(path: Path) -> None:
     """Write the clip to a path whose suffix says the format."""
     with av.open(str(path), "w") as output:
         # One thread and no clock: the same file from the same libraries.
-        video = output.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "20", "threads": "1"})
+        video = output.add_stream(
+            "libx264", rate=RATE, options={"preset": "veryfast", "crf": "20", "threads": "1"}
+        )
         video.width, video.height = SIZE_WH
         video.pix_fmt = "yuv420p"
         sound = output.add_stream("aac", rate=SOUND_RATE, layout="mono")
@@ -107,7 +109,9 @@ def _head(file: str, center: tuple[int, int], side: int) -> tuple[np.ndarray, np
 def _room(seed: int, colour: tuple[int, int, int]) -> np.ndarray:
     """A wall with soft light and a few frames on it."""
     random = np.random.default_rng(seed)
-    light = cv2.resize(random.uniform(0.75, 1.2, (4, 6)).astype(np.float32), SIZE_WH, interpolation=cv2.INTER_CUBIC)
+    light = cv2.resize(
+        random.uniform(0.75, 1.2, (4, 6)).astype(np.float32), SIZE_WH, interpolation=cv2.INTER_CUBIC
+    )
     wall = np.clip(light[..., None] * np.float32(colour), 0, 255).astype(np.uint8)
     for _ in range(6):
         x, y = int(random.integers(0, 560)), int(random.integers(0, 280))

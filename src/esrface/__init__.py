@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from esrface.models.registry import list_models
     from esrface.recognizer import Recognizer
     from esrface.results import Box, Expression, Face
+    from esrface.video.frames import Frame
+    from esrface.video.pipeline import open_video
 
 __version__ = "0.1.0"
 
@@ -43,6 +45,7 @@ __all__ = [
     "EsrfaceError",
     "Expression",
     "Face",
+    "Frame",
     "InputError",
     "ModelCard",
     "ModelError",
@@ -50,6 +53,7 @@ __all__ = [
     "Recognizer",
     "__version__",
     "list_models",
+    "open_video",
     "recognize_facial_expression",
 ]
 
@@ -62,12 +66,14 @@ _HOMES = {
     "EsrfaceError": "errors",
     "Expression": "results",
     "Face": "results",
+    "Frame": "video.frames",
     "InputError": "errors",
     "ModelCard": "models.card",
     "ModelError": "errors",
     "OutputError": "errors",
     "Recognizer": "recognizer",
     "list_models": "models.registry",
+    "open_video": "video.pipeline",
     "recognize_facial_expression": "compat.cvision",
 }
 """Module that each public name comes from."""

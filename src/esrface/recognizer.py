@@ -118,6 +118,11 @@ class Recognizer:
         return self._detector
 
     @property
+    def vote(self) -> str:
+        """How the branches' answers become one, out of ``esrface.ensemble.VOTES``."""
+        return self._vote
+
+    @property
     def mirror(self) -> bool:
         """Whether the mirror image is looked at too."""
         return self._mirror
@@ -157,20 +162,43 @@ class Recognizer:
 
         ``images`` is read lazily and one image is held at a time, so memory stays flat.
         """
-        _check_explained(saliency, emotion)
         found: list[list[Detection]] = []
 
-        def inputs() -> Iterator[NDArray[np.float32]]:
+        def located() -> Iterator[tuple[NDArray[np.uint8], Detection]]:
             for image in images:
                 pixels = load_image(image, color=color)
                 found.append(self._detect(pixels))
                 for detection in found[-1]:
-                    yield to_input([self._crop(pixels, detection)], self.card.input)[0]
+                    yield pixels, detection
 
-        read = iter(self._express(inputs(), saliency=saliency, emotion=emotion))
+        faces = iter(self.express(located(), saliency=saliency, emotion=emotion))
+        return [[next(faces) for _ in detections] for detections in found]
+
+    def express(
+        self,
+        located: Iterable[tuple[NDArray[np.uint8], Detection]],
+        *,
+        saliency: bool = False,
+        emotion: str | None = None,
+    ) -> list[Face]:
+        """The faces of detections made already, in their order; many share a call of the network.
+
+        Args:
+            located: Each with the RGB image (H, W, 3) uint8 that it lies in; read lazily.
+            saliency: As for a call.
+            emotion: As for a call.
+        """
+        _check_explained(saliency, emotion)
+        hits: list[Detection] = []
+
+        def inputs() -> Iterator[NDArray[np.float32]]:
+            for pixels, hit in located:
+                hits.append(hit)
+                yield to_input([self._crop(pixels, hit)], self.card.input)[0]
+
+        read = self._express(inputs(), saliency=saliency, emotion=emotion)
         return [
-            [Face(hit.box, hit.score, hit.landmarks, *next(read)) for hit in detections]
-            for detections in found
+            Face(hit.box, hit.score, hit.landmarks, *said) for hit, said in zip(hits, read, strict=True)
         ]
 
     def crop(self, image: Image, face: Face, *, color: Color = "rgb") -> NDArray[np.uint8]:

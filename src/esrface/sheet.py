@@ -102,6 +102,13 @@ def emotion_sheet(face_rgb: NDArray[np.uint8], face: Face, *, scale: float = 1.0
     return draw_emotions(face_rgb, face, scale=scale).pixels()
 
 
+def nothing_sheet() -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB: the sheet of a picture without a face."""
+    canvas = Canvas(480, 120)
+    canvas.text(MARGIN, 60, "No face was found in this picture.", 20, INK, "lm")
+    return canvas.pixels()
+
+
 def draw_branches(
     face_rgb: NDArray[np.uint8], face: Face, *, saliency: bool = True, scale: float = 1.0
 ) -> Canvas:

@@ -25,7 +25,17 @@ from esrface.cli.table import FaceTable
 from esrface.images import DEFAULT_MAX_PIXELS
 from esrface.recognizer import Recognizer
 from esrface.rows import picture_record
-from esrface.sinks import AnnotatedPictures, CsvRows, Frame, JsonlRows, OriginalCsv, RunSettings, Sink
+from esrface.sinks import (
+    AnnotatedPictures,
+    BranchSheets,
+    CsvRows,
+    EmotionSheets,
+    Frame,
+    JsonlRows,
+    OriginalCsv,
+    RunSettings,
+    Sink,
+)
 from esrface.sources import STDIN, PictureSource, find_images
 from esrface.threads import resolve_threads
 
@@ -47,7 +57,7 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
     console = make_console()
     with ExitStack() as stack:
         stack.enter_context(_logging_to(console, quiet=options["quiet"], debug=ctx.meta[DEBUG]))
-        _mention_later_options(options)
+        _mention_what_draws_nothing(options)
         every_source = _find(paths, options)
         first = list(islice(every_source, 2))
         threads = resolve_threads(options["threads"])
@@ -60,6 +70,7 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
             _views(options, console, recognizer),
             max_pixels=options["max_pixels"] or DEFAULT_MAX_PIXELS,
             abstain_below=options["abstain_below"],
+            saliency=options["gradcam"],
         )
         progress = ProgressBar(
             console, lambda: sum(1 for _ in _find(paths, options)), wanted=_wants_progress(options)
@@ -99,13 +110,10 @@ def _check(paths: Sequence[str], options: Options) -> None:
         raise click.UsageError("- can be given once only: standard input holds one picture")
 
 
-def _mention_later_options(options: Options) -> None:
-    if options["gradcam"]:
-        _log.warning("-g draws saliency maps, which come with a later version; nothing else changes")
-    if options["branch"]:
-        _log.warning(
-            "-b shows branches in the window, which comes with a later version; --branches lists them"
-        )
+def _mention_what_draws_nothing(options: Options) -> None:
+    given = [letter for letter, name in (("-g", "gradcam"), ("-b", "branch")) if options[name]]
+    if given and not options["save"]:
+        _log.warning("%s: pictures are drawn with --save DIR only", " and ".join(given))
 
 
 def _find(paths: Sequence[str], options: Options) -> Iterator[PictureSource]:
@@ -137,6 +145,10 @@ def _sinks(options: Options, recognizer: Recognizer) -> list[Sink]:
         sinks.append(OriginalCsv(options["output"], settings, mode=mode, branches=branches))
     if options["save"]:
         sinks.append(AnnotatedPictures(options["save"], settings, mode=mode, abstain_below=abstain_below))
+        if options["branch"] or options["gradcam"]:
+            sinks.append(BranchSheets(options["save"], settings, recognizer, mode=mode))
+        if options["gradcam"]:
+            sinks.append(EmotionSheets(options["save"], settings, recognizer, mode=mode))
     for name, kind in (("csv", CsvRows), ("jsonl", JsonlRows)):
         if options[name]:
             columns = branches if options["branches"] else 0

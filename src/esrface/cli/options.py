@@ -124,13 +124,19 @@ detection_options = _all_of(
 
 original_options = _all_of(
     option(ORIGINAL, "-d", "--display", is_flag=True, help="A window (comes with a later version)."),
-    option(ORIGINAL, "-g", "--gradcam", is_flag=True, help="Saliency maps (come with a later version)."),
+    option(
+        ORIGINAL,
+        "-g",
+        "--gradcam",
+        is_flag=True,
+        help="With --save: saliency maps of every branch, and of every emotion x every branch.",
+    ),
     option(
         ORIGINAL,
         "-b",
         "--branch",
         is_flag=True,
-        help="Every branch in the window (comes with a later version; --branches works now).",
+        help="With --save: a sheet with what every branch says.",
     ),
     option(
         ORIGINAL,

@@ -66,6 +66,7 @@ class PictureRun:
         views: Where every picture is shown.
         max_pixels: Larger pictures are refused.
         abstain_below: For the tally.
+        saliency: Whether faces carry their saliency maps.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class PictureRun:
         *,
         max_pixels: int,
         abstain_below: float | None = None,
+        saliency: bool = False,
     ) -> None:
         self.tally = Tally()
         self._recognizer = recognizer
@@ -83,6 +85,7 @@ class PictureRun:
         self._views = list(views)
         self._max_pixels = max_pixels
         self._abstain_below = abstain_below
+        self._saliency = saliency
         self._keeps_pixels = any(sink.needs_image for sink in sinks)
 
     def go(
@@ -124,7 +127,7 @@ class PictureRun:
         source = job.source
         pixels = load_image(source.read(), max_pixels=self._max_pixels, name=source.name)
         height, width = pixels.shape[:2]
-        faces = self._recognizer(pixels)
+        faces = self._recognizer(pixels, saliency=self._saliency)
         return Frame(
             source.name, source.relative, (width, height), faces, pixels if self._keeps_pixels else None
         )

@@ -48,14 +48,14 @@ class DlibDetector:
     The score is the network's confidence cut off at 1: the loss asks for 1 of every face in training, so sure
     finds share the score 1, and below it ranks finds and is no probability.
 
+    Looks keep to ``LARGEST_LOOK``, which the original does not. Calls may come from several threads but take
+    turns: dlib holds Python's lock during a look, so Ctrl-C waits for the end of it, too.
+
     Args:
         limits: Which finds are reported.
         optimized: Look at the grey picture in two scales, 0.5 and 1 or, for more than 500 x 500 pixels, 0.2
             and 0.5, the larger one only if the smaller shows no face to report; large pictures lose small
             faces that way. Otherwise: look once at the picture in colour and in its own size.
-
-    Both keep to ``LARGEST_LOOK``, which the original does not. Calls may come from several threads but take
-    turns: dlib holds Python's lock during a look, so Ctrl-C waits for the end of it, too.
 
     Raises:
         DependencyError: dlib or its network is missing or does not load here.

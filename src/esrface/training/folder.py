@@ -46,11 +46,11 @@ from esrface.training.trainer import Epoch, FaceSet, Trainer
 ABSENT_LOGIT = -1e4
 """Bias of an emotion without training pictures: at any temperature its probability is 0."""
 
+MIN_GAIN = 1e-3
+"""By how much (nats) the validation loss has to fall to count as better: once all is learnt it creeps on."""
+
 WHOLE_PICTURE = CropRule(margin=0.0, square=True, align=False)
 """How the faces of new pictures are cut out for a model that was trained from nothing."""
-
-FRESH_NETWORK = "esr9-small"
-"""Network for training from nothing: the larger ones need a start or far more pictures."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ class FolderConfig(TrainConfig):
     """Whether the largest detected face is cut out of each picture instead of taking the whole of it."""
     mirror: bool = False
     """Whether the model looks at the mirror image too; validation then does so as well."""
+
+
+def from_nothing() -> FolderConfig:
+    """A run that starts from nothing: a small network, since larger ones need a start or more pictures."""
+    return FolderConfig(init=None, network="esr9-small", lr=2e-3, branch_lr_factor=1.0)
 
 
 @dataclass(frozen=True)
@@ -278,7 +283,7 @@ class _Best:
 
     def offer(self, epoch: int, result: FolderValidation, trainer: Trainer) -> bool:
         """Keep the trainer's averaged weights if they are better than any before."""
-        if result.nll >= self.nll:
+        if result.nll > self.nll - MIN_GAIN:
             return False
         self.epoch, self.nll = epoch, result.nll
         self.weights = {

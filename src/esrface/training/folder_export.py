@@ -202,7 +202,7 @@ def _protocol(run: FolderRun, enough: bool, images: int, errors: int) -> dict[st
         "copies_left_out": run.faces.copies,
         "skipped": {"train": len(run.faces.training.skipped), "valid": len(run.faces.valid.skipped)},
         "epochs_trained": run.epochs,
-        "selection": f"epoch {run.best}, by the lowest validation loss: validation figures are a little hopeful",
+        "selection": f"epoch {run.best}, by the lowest validation loss, so validation figures are hopeful",
         "before_training": None if run.before is None else asdict(run.before),
         "calibration": "fitted on validation"
         if enough

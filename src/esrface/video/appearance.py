@@ -20,6 +20,9 @@ CHROMA_WEIGHT = 0.35
 CHROMA_SCALE = 12.0
 """Mean difference of chroma (of 0-255) at which colours are quite unlike."""
 
+GREYISH = 2.0
+"""Mean distance of chroma from grey (of 0-255) below which there is no colour."""
+
 Look = NDArray[np.float32]
 """(SIDE^2 + 2 (SIDE/2)^2,): grey with mean 0 and length 1, then chroma Cr and Cb around 0."""
 
@@ -43,7 +46,7 @@ def look_of(image: NDArray[np.uint8], box: Box) -> Look:
     grey -= grey.mean()
     grey /= float(np.linalg.norm(grey)) + 1e-6
     colour = [plane.astype(np.float32).ravel() - 128 for plane in chroma]
-    return np.concatenate([grey, *colour])
+    return np.asarray(np.concatenate([grey, *colour]), dtype=np.float32)
 
 
 def likeness(one: Look, others: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -51,11 +54,14 @@ def likeness(one: Look, others: NDArray[np.float32]) -> NDArray[np.float64]:
     correlation = others[:, :_GREY] @ one[:_GREY]
     distance = np.abs(others[:, _GREY:] - one[_GREY:]).mean(axis=1)
     colour = 1 - np.minimum(distance / CHROMA_SCALE, 2)
-    return np.asarray((1 - CHROMA_WEIGHT) * correlation + CHROMA_WEIGHT * colour, dtype=np.float64)
+    colourful = max(float(np.abs(one[_GREY:]).mean()), float(np.abs(others[:, _GREY:]).mean())) > GREYISH
+    # In a grey picture all colours agree, which says nothing.
+    weight = CHROMA_WEIGHT if colourful else 0.0
+    return np.asarray((1 - weight) * correlation + weight * colour, dtype=np.float64)
 
 
 def blend(old: Look, new: Look, share: float) -> Look:
     """``old`` with a share (0-1) of ``new``."""
-    mixed = old + np.float32(share) * (new - old)
+    mixed: Look = np.asarray(old + np.float32(share) * (new - old), dtype=np.float32)
     mixed[:_GREY] /= float(np.linalg.norm(mixed[:_GREY])) + 1e-6
     return mixed

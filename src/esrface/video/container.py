@@ -48,7 +48,8 @@ def load_av() -> ModuleType:
         import av
     except ImportError:
         raise DependencyError(
-            "video files and streams need PyAV: pip install 'esrface[video]' (in a clone: pip install '.[video]')"
+            "video files and streams need PyAV: install the extra with pip install 'esrface[video]' "
+            "(in a clone: pip install '.[video]')"
         ) from None
     return av
 
@@ -143,7 +144,7 @@ class Container:
             has_audio=bool(opened.streams.audio),
         )
 
-    def packets(self) -> Iterator[Packet]:
+    def packets(self) -> Iterator[Packet[VideoStream]]:
         """The stream's packets, the empty one that ends it included; what PyAV raises where it breaks."""
         return self.opened.demux(self.stream)
 
@@ -191,13 +192,14 @@ class ContainerSource:
         self._packets = 0
         self._damage: list[tuple[float, str]] = []
         self._last_s = 0.0
+        self._stopped = False
 
     def frames(self) -> Iterator[DecodedFrame]:
         """All frames that decode; then InputError where some did not or the file breaks off."""
         av = load_av()
         try:
             yield from self._decode(av)
-            problem = self._problem()
+            problem = None if self._stopped else self._problem()
         except (av.FFmpegError, OSError) as error:
             problem = self._broken_off(self._container.reason(error))
         finally:
@@ -205,12 +207,18 @@ class ContainerSource:
         if problem is not None:
             raise InputError(problem)
 
+    def stop(self) -> None:
+        """``frames`` ends with the next packet."""
+        self._stopped = True
+
     def close(self) -> None:
         """Close the container."""
         self._container.close()
 
     def _decode(self, av: ModuleType) -> Iterator[DecodedFrame]:
         for packet in self._container.packets():
+            if self._stopped:
+                return
             self._packets += packet.size > 0
             if packet.is_corrupt:
                 self._damage.append((self._last_s, "data is missing"))
@@ -231,7 +239,8 @@ class ContainerSource:
         fine = self._clock.irregular == 0
         self._last_s = float(self._clock.tell(stamp))
         if fine and self._clock.irregular and stamp is not None:
-            _log.warning("%s: timestamps go back at %.2f s; time goes on from there", self._shown, self._last_s)
+            told = "%s: timestamps go back at %.2f s; time goes on from there"
+            _log.warning(told, self._shown, self._last_s)
         self._frames += 1
         return DecodedFrame(self._frames - 1, self._last_s, self._shown, frame, stream.sample_aspect_ratio)
 

@@ -35,22 +35,23 @@ class CutDetector:
     """Says of each frame in turn whether a new shot begins with it.
 
     The picture is compared in parts, each allowed to have moved, by its structure, so that neither movement
-    nor a flash counts. State is JSON-ready.
+    nor a flash counts.
+
+    Args:
+        state: Of another one, to go on from there.
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         self._last: NDArray[np.uint8] | None = None
         self._usual = 0.0
-        if state is not None and state["last"] is not None:
+        if state is not None:
             data = np.frombuffer(base64.b64decode(state["last"]), dtype=np.uint8)
             self._last = data.reshape(SIZE_WH[1], SIZE_WH[0], 3)
             self._usual = float(state["usual"])
 
-    @property
-    def state(self) -> dict[str, Any]:
-        """For the constructor."""
-        last = None if self._last is None else base64.b64encode(self._last.tobytes()).decode("ascii")
-        return {"last": last, "usual": self._usual}
+    def snapshot(self) -> tuple[NDArray[np.uint8] | None, float]:
+        """The state now, for ``pack_cuts``; it does not change later."""
+        return self._last, self._usual
 
     def is_cut(self, image: NDArray[np.uint8]) -> bool:
         """Whether an RGB image (H, W, 3) uint8 begins a new shot; the first one does not."""
@@ -65,6 +66,14 @@ class CutDetector:
         return cut
 
 
+def pack_cuts(snapshot: tuple[NDArray[np.uint8] | None, float]) -> dict[str, Any] | None:
+    """JSON-ready, for ``CutDetector(state)``; None before the first frame."""
+    last, usual = snapshot
+    if last is None:
+        return None
+    return {"last": base64.b64encode(last.tobytes()).decode("ascii"), "usual": usual}
+
+
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """RGB (27, 48, 3) uint8 of an image (H, W, 3), whatever its shape."""
     step = max(1, min(image.shape[1] // (4 * SIZE_WH[0]), image.shape[0] // (4 * SIZE_WH[1])))
@@ -74,9 +83,7 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def newness(last: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
     """Share of the thumbnail ``now`` that is nowhere near in ``last``, 0-1."""
-    parts = [
-        (y, x) for y in range(0, SIZE_WH[1], BLOCK) for x in range(0, SIZE_WH[0] - BLOCK // 2, BLOCK)
-    ]
+    parts = [(y, x) for y in range(0, SIZE_WH[1], BLOCK) for x in range(0, SIZE_WH[0] - BLOCK // 2, BLOCK)]
     padded = cv2.copyMakeBorder(last, SHIFT, SHIFT, SHIFT, SHIFT, cv2.BORDER_REPLICATE)
     return float(np.mean([_is_new(padded, now, y, x) for y, x in parts]))
 

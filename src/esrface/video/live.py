@@ -102,6 +102,8 @@ class LiveSource:
                     start = start or now
                     yield LiveFrame(number, now - start, self.name, pixels)
                     number += 1
+                    if self._stopped.is_set():
+                        return
             except InputError as error:
                 problem = str(error)
             finally:
@@ -112,9 +114,14 @@ class LiveSource:
                 problem = f"{self.name} gave no frame"
             self._feed = self._come_back(problem)
 
-    def close(self) -> None:
-        """Give up; an attempt to reconnect that is under way ends at once, one wait for a frame later."""
+    def stop(self) -> None:
+        """``frames`` ends with the next frame, or when waiting for it comes to its end."""
         self._stopped.set()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._feed is not None:
+            self._feed.close()
 
     def _come_back(self, problem: str | None) -> Feed | None:
         """A new connection; None where the end was one and is final; InputError where it was none."""
@@ -152,9 +159,7 @@ class CameraFeed:
             else:
                 self._capture = cv2.VideoCapture(camera)
         if not self._capture.isOpened():
-            raise InputError(
-                f"{name} cannot be opened: is it connected, and is no other program using it?"
-            )
+            raise InputError(f"{name} cannot be opened: is it connected, and is no other program using it?")
         width, height = (
             int(self._capture.get(which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
         )

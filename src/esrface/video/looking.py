@@ -116,11 +116,9 @@ class Looker:
 
     def _held(self) -> list[Look]:
         """What waits when a shot ends: the faces of the last detection, where they were."""
-        held = [
-            Look(number, time_s, image, [Hit(hit.detection, hit.track_id, False) for hit in self._last[1]], None)
-            for number, time_s, image, _ in self._pending
-            if self._last is not None
-        ]
+        before = [] if self._last is None else self._last[1]
+        hits = [Hit(hit.detection, hit.track_id, False) for hit in before]
+        held = [Look(number, time_s, image, hits, None) for number, time_s, image, _ in self._pending]
         self._pending, self._last = [], None
         if self._tracker is not None:
             self._tracker.cut()

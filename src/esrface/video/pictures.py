@@ -68,6 +68,9 @@ class PictureSequence:
         for number, path in enumerate(self._paths):
             yield PictureFrame(number, float(number / self._rate), path)
 
+    def stop(self) -> None:
+        """Nothing is waited for."""
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -81,7 +84,7 @@ def _matches(source: str) -> list[str]:
                 if not entry.name.startswith("._") and _suffix(entry.name) in PICTURE_SUFFIXES
             ]
     if _NUMBERED.search(source):
-        folder, name = os.path.split(source)  # noqa: PTH206 - paths stay text
+        folder, name = os.path.split(source)
         parts = _NUMBERED.split(name)
         # Literal text and widths alternate.
         pattern = "".join(

@@ -88,9 +88,8 @@ def open_video(
     sampling = choose_sampling(frames, fps, every)
     _check_options(detect_every, track, smooth_s)
     state = _check_checkpoint(resume_after)
-    if not hasattr(source, "frames"):
-        options = SourceOptions(live, stall_s, reconnect, picture_rate)
-        source = open_source(source, options)
+    if isinstance(source, (str, os.PathLike, int)):
+        source = open_source(source, SourceOptions(live, stall_s, reconnect, picture_rate))
     try:
         if resume_after is not None and source.live:
             raise InputError(f"{source.name} is live: what has passed cannot be taken up again")

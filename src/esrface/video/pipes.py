@@ -15,7 +15,7 @@ from esrface.video.container import Container, ContainerSource
 from esrface.video.sources import STDIN, SourceOptions
 
 _STEP_S = 0.2
-"""How soon a wait notices that the pipe was closed on our side."""
+"""How soon a wait notices that nobody wants to read on."""
 
 
 class PipeReader:
@@ -32,6 +32,7 @@ class PipeReader:
         self._descriptor = descriptor
         self._stall_s = stall_s
         self._closed = False
+        self._stopped = False
         self._poll: Any = None
         if hasattr(select, "poll"):
             self._poll = select.poll()
@@ -43,6 +44,10 @@ class PipeReader:
             return b""
         return os.read(self._descriptor, size if size > 0 else 1 << 16)
 
+    def stop(self) -> None:
+        """Let ``read``, which may be waiting in another thread, come to the end."""
+        self._stopped = True
+
     def close(self) -> None:
         """Close our end. Safe to repeat."""
         if not self._closed:
@@ -52,9 +57,9 @@ class PipeReader:
     def _wait(self) -> bool:
         """Whether something can be read; a pipe nobody has opened for writing yet is waited for."""
         if self._poll is None:
-            return not self._closed
+            return not self._stopped
         deadline = time.monotonic() + self._stall_s
-        while not self._closed:
+        while not self._stopped:
             # A writer that has gone away is an event, one that has not come yet is none.
             if self._poll.poll(_STEP_S * 1000):
                 return True
@@ -110,6 +115,10 @@ class _PipeSource(ContainerSource):
     def __init__(self, container: Container, reader: PipeReader) -> None:
         super().__init__(container)
         self._reader = reader
+
+    def stop(self) -> None:
+        super().stop()
+        self._reader.stop()
 
     def close(self) -> None:
         super().close()

@@ -55,7 +55,11 @@ class SourceFrame(Protocol):
         """Presentation time in seconds from the start; never less than that of the frame before."""
 
     def image(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB, upright, with square pixels. To be called once, in the reading thread."""
+        """(H, W, 3) uint8 RGB, upright, with square pixels. To be called once.
+
+        Raises:
+            InputError: This frame cannot be used; those after it may.
+        """
 
 
 class Source(Protocol):
@@ -81,8 +85,11 @@ class Source(Protocol):
                 stalls or holds no frames.
         """
 
+    def stop(self) -> None:
+        """Ask ``frames``, which may be waiting in another thread, to end soon. Safe to repeat."""
+
     def close(self) -> None:
-        """Let go of it. Called when ``frames`` is at its end or given up; safe to repeat."""
+        """Let go of it, once nobody reads any more. Safe to repeat."""
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,7 @@ _log = logging.getLogger("esrface")
 class Expresser(Protocol):
     """What is needed of a ``Recognizer`` after detection."""
 
-    def express(
-        self, located: Any, *, saliency: bool = False, emotion: str | None = None
-    ) -> list[Face]:
+    def express(self, located: Any, *, saliency: bool = False, emotion: str | None = None) -> list[Face]:
         """See ``esrface.Recognizer.express``."""
 
 

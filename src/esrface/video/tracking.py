@@ -37,10 +37,10 @@ SIZE_SPREAD = 0.2
 LOOKS_WEIGHT = 12.0
 """What a difference in looks of 1 costs (places and sizes cost half their squared deviations)."""
 
-LIKE = 0.35
+LIKE = 0.1
 """A face seen a moment ago may look no less like itself than this ..."""
 
-VERY_LIKE = 0.55
+VERY_LIKE = 0.42
 """... and one that was out of sight, or far from where it should be, no less than this."""
 
 OUT_OF_SIGHT_S = 0.35
@@ -50,7 +50,8 @@ TOUCHING = 0.1
 """Overlap (intersection over the smaller box) from which two faces spoil one another's looks."""
 
 LOOKS_TIME_S = 0.7
-"""Time constant of the memory of looks."""
+"""Time constant of the memory of looks, for a face that looks like itself: one that is going behind something
+changes its memory little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +84,7 @@ class Tracker:
         """A new shot begins: nobody from before is here."""
         self.tracks = ()
 
-    def update(
-        self, image: NDArray[np.uint8], found: Sequence[Detection], time_s: float
-    ) -> list[int]:
+    def update(self, image: NDArray[np.uint8], found: Sequence[Detection], time_s: float) -> list[int]:
         """The track of each face found in an RGB image (H, W, 3) uint8, in their order.
 
         Args:
@@ -109,14 +108,10 @@ class Tracker:
                 self.next_id += 1
                 motion = start(*_place(detection.box))
                 tracks.append(Track(ids[column], time_s, 0, motion, looks[column]))
-        self.tracks = tuple(
-            t for t in tracks if time_s - t.time_s <= MEMORY_S or t.missed <= MEMORY_FRAMES
-        )
+        self.tracks = tuple(t for t in tracks if time_s - t.time_s <= MEMORY_S or t.missed <= MEMORY_FRAMES)
         return ids
 
-    def _costs(
-        self, found: Sequence[Detection], looks: Sequence[Look], time_s: float
-    ) -> NDArray[np.float64]:
+    def _costs(self, found: Sequence[Detection], looks: Sequence[Look], time_s: float) -> NDArray[np.float64]:
         cost = np.full((len(self.tracks), len(found)), np.inf)
         if not found:
             return cost
@@ -154,11 +149,12 @@ def _unpack_track(plain: dict[str, Any]) -> Track:
 
 def _seen(track: Track, box: Box, look: Look, time_s: float, spoilt: bool) -> Track:
     elapsed = time_s - track.time_s
-    share = 0.0 if spoilt else 1 - math.exp(-max(elapsed, 1 / 60) / LOOKS_TIME_S)
+    like = float(likeness(track.look, look[None])[0])
+    trust = 0.0 if spoilt else min(1.0, max(0.0, (like - VERY_LIKE) / (1 - VERY_LIKE)))
+    share = trust * (1 - math.exp(-elapsed / LOOKS_TIME_S))
     motion = track.motion.after(elapsed).seen(*_place(box))
-    return replace(
-        track, time_s=time_s, missed=0, motion=motion, look=blend(track.look, look, share) if share else track.look
-    )
+    kept = blend(track.look, look, share) if share else track.look
+    return replace(track, time_s=time_s, missed=0, motion=motion, look=kept)
 
 
 def _place(box: Box) -> tuple[float, float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +51,10 @@ def square_size(size_wh: tuple[int, int], pixel_aspect: Fraction | None) -> tupl
 
 def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int] | None:
     """(a, b, c, d): a point (x, y) is to be shown at (a x + c y, b x + d y); None: as it is."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return None
-    matrix = np.frombuffer(bytes(data), dtype=np.int32)
+    matrix = np.frombuffer(memoryview(data), dtype=np.int32)
     return (int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4])) if len(matrix) == 9 else None
 
 

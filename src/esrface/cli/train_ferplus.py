@@ -1,0 +1,148 @@
+"""``esrface train ferplus``: an ensemble from FER+."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from esrface.cli.command import Command, Name, option
+from esrface.cli.training import (
+    DATA,
+    MODEL,
+    NETWORK,
+    NETWORKS,
+    TrainingProgress,
+    data_option,
+    given,
+    prepare_torch,
+    recipe_option,
+    resume_option,
+    schedule_options,
+)
+
+if TYPE_CHECKING:
+    from esrface.training.ferplus import Validation
+    from esrface.training.trainer import Epoch
+
+
+@click.command(
+    "ferplus",
+    cls=Command,
+    examples=[
+        (
+            "esrface train ferplus --data ferplus --init vladmandic-human-3.3.6.tgz --out runs/mine",
+            "The recipe of the shipped model; the archive comes from 'npm pack @vladmandic/human@3.3.6'.",
+        ),
+        (
+            "esrface train ferplus --data ferplus --network esr9-small --out runs/small",
+            "A small ensemble from nothing but FER+.",
+        ),
+        (
+            "esrface train ferplus --data ferplus --recipe runs/mine/config.yaml --seed 2 --out runs/second",
+            "The same once more with another seed.",
+        ),
+        (
+            "esrface train ferplus --data ferplus --recipe runs/mine/config.yaml --out runs/mine --resume",
+            "Go on after an interruption.",
+        ),
+    ],
+)
+@data_option("Folder with the training and validation splits: zips, Microsoft's or the original's layout.")
+@option(
+    DATA, "--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Run folder to write."
+)
+@resume_option
+@option(
+    NETWORK,
+    "--network",
+    type=Name(list(NETWORKS)),
+    metavar="NAME",
+    help=f"{', '.join(NETWORKS[:-1])} or {NETWORKS[-1]}.  [default: {NETWORKS[0]}]",
+)
+@option(
+    NETWORK,
+    "--init",
+    metavar="FILE|RUN",
+    help="Start the shared base from public face features (esr9-mobile), or from a finished run's base.",
+)
+@option(
+    NETWORK,
+    "--teacher",
+    "teachers",
+    multiple=True,
+    metavar="RUN",
+    help="A finished run to learn from too; given several times, each teaches a part of the branches.",
+)
+@recipe_option
+@schedule_options(epochs=12, batch=64)
+@option(MODEL, "--name", default="model", metavar="NAME", help="Name on the card.  [default: model]")
+@option(
+    MODEL,
+    "--mirror/--no-mirror",
+    default=False,
+    help="Whether the card asks for the mirror pass: better and twice as slow.  [default: no]",
+)
+@option(
+    MODEL,
+    "--share",
+    type=click.FloatRange(0, 2),
+    default=1.0,
+    metavar="X",
+    help="Share of the log prior given back to the branches: 1 answers with natural frequencies, "
+    "less finds more rare emotions and more false ones.  [default: 1]",
+)
+def command(
+    data: Path,
+    out: Path,
+    resume: bool,
+    name: str,
+    mirror: bool,
+    share: float,
+    device: str,
+    threads: int | None,
+    recipe: Path | None,
+    **settings: Any,
+) -> int:
+    """Train an ensemble on FER+ and write its model file and card.
+
+    A run folder holds config.yaml, metrics.csv (a row an epoch), a checkpoint to go on from, and at the end
+    weights.safetensors, model.onnx and card.json.
+    """
+    prepare_torch(device, threads)
+    from esrface.cli.console import make_console
+    from esrface.training.config import TrainConfig, load_config
+    from esrface.training.export import ExportOptions, export_ferplus_run
+    from esrface.training.ferplus import train_ferplus
+
+    config = replace(load_config(recipe) if recipe else TrainConfig(), **given(settings))
+    console = make_console()
+    with TrainingProgress(console, config.epochs) as progress:
+        train_ferplus(
+            data,
+            out,
+            config,
+            device=device,
+            resume=resume,
+            progress=progress.step,
+            report=lambda epoch, result: progress.line(_epoch_line(epoch, config.epochs, result)),
+        )
+    console.print("Writing model.onnx and card.json …")
+    model = export_ferplus_run(out, data, ExportOptions(name=name, mirror=mirror, share=share))
+    best = model.card.scores[0]
+    console.print(
+        f"{out}: accuracy {best['accuracy']:.2%}, mean recall {best['mean_recall']:.2%} on {best['images']} "
+        f"validation images; try: esrface image photo.jpg --model {out}",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _epoch_line(epoch: Epoch, epochs: int, result: Validation) -> str:
+    return (
+        f"epoch {epoch.number}/{epochs}: loss {epoch.loss:.3f}, validation {result.accuracy:.2%} "
+        f"({result.accuracy_mirror:.2%} with mirror), branch {result.mean_branch:.2%}, "
+        f"mean recall {result.mean_recall:.2%}, {epoch.images_per_s:.0f} images/s"
+    )

@@ -1,0 +1,58 @@
+"""Sheets that explain the answers: a picture's faces one below the other, branch by branch."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path, PurePath
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from esrface.recognizer import Recognizer
+from esrface.results import Face
+from esrface.sheet import branch_sheet, emotion_sheet, nothing_sheet
+from esrface.sinks.base import Frame, RunSettings
+from esrface.sinks.folder import FolderSink
+
+
+class BranchSheets(FolderSink):
+    """``--save DIR -b``: what every branch says about every face, with its saliency map if there is one."""
+
+    needs_image = True
+    suffix = ".branches.png"
+
+    def __init__(
+        self, folder: Path, settings: RunSettings, recognizer: Recognizer, *, mode: str = "refuse"
+    ) -> None:
+        super().__init__(folder, settings, mode=mode)
+        self._recognizer = recognizer
+
+    def name(self, place: PurePath) -> PurePath:
+        """``a.jpg`` -> ``a.branches.png``."""
+        return self.taken.name(place, self.suffix)
+
+    def render(self, frame: Frame, suffix: str) -> bytes:
+        """The sheets of all faces, one below the other, as a PNG file's content."""
+        if frame.image is None:
+            raise ValueError("a sheet needs the frame's pixels")
+        image = frame.image
+        sheets = [self.sheet(self._recognizer.crop(image, face), face) for face in frame.faces]
+        content = io.BytesIO()
+        picture = PIL.Image.fromarray(np.concatenate(sheets) if sheets else nothing_sheet())
+        picture.save(content, "PNG", compress_level=3)
+        return content.getvalue()
+
+    def sheet(self, crop: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+        """The sheet of one face."""
+        return branch_sheet(crop, face, saliency=face.saliency is not None)
+
+
+class EmotionSheets(BranchSheets):
+    """``--save DIR -g``: where every branch sees evidence for every emotion."""
+
+    suffix = ".emotions.png"
+
+    def sheet(self, crop: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+        """The sheet of one face."""
+        return emotion_sheet(crop, face)
