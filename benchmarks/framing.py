@@ -33,6 +33,8 @@ from scenes import BORDER, ENLARGED, FRAME, MOVES, Faces, Picture, enlarge, find
 
 TIGHT = CropRule(margin=0.0, square=True, align=False)
 MARGINS = (-0.1, -0.05, 0.0, 0.05, 0.1, 0.2)
+SHAPES = {"square": (True, False), "square, turned by the eyes": (True, True), "as the box": (False, False)}
+"""Square and turned, or not."""
 ANGLES = (15, -15, 30, -30)
 """Degrees, counter-clockwise."""
 WAYS = ("not turned", "turned by the eyes")
@@ -101,9 +103,9 @@ def compare_rules(recognizer: Recognizer, faces: Faces, pixels: list[Picture]) -
         ("FER+'s own framing", "square"): recognizer.answers(pixels),
         ("the same, out of the picture", "square"): recognizer.answers(faces.crops(TIGHT, lambda box: FRAME)),
     }
-    for square, margin in product((True, False), MARGINS):
-        name = f"box, margin {margin:g}", "square" if square else "as the box"
-        answers[name] = recognizer.answers(faces.crops(CropRule(margin, square, align=False)))
+    for (shape, (square, align)), margin in product(SHAPES.items(), MARGINS):
+        rule = CropRule(margin, square, align)
+        answers[f"box, margin {margin:g}", shape] = recognizer.answers(faces.crops(rule))
     right = {name: answer.emotion == faces.labels for name, answer in answers.items()}
     own, plain = right["FER+'s own framing", "square"], right["box, margin 0", "square"]
     rows = []

@@ -97,6 +97,10 @@ def make_clip(path: Path) -> None:
 def _head(file: str, center: tuple[int, int], side: int) -> tuple[np.ndarray, np.ndarray]:
     """Colours (s, s, 3) and cover 0-1 (s, s, 1) of a head, its surroundings faded out."""
     picture = cv2.cvtColor(cv2.imread(str(EXAMPLES / file)), cv2.COLOR_BGR2RGB)
+    # Shrunk by averaging first: drawing them smaller must not skip pixels.
+    shrink = max(1, side // 160)
+    picture = cv2.resize(picture, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+    center, side = (center[0] // shrink, center[1] // shrink), side // shrink
     half = side // 2
     around = cv2.copyMakeBorder(picture, half, half, half, half, cv2.BORDER_REPLICATE)
     x, y = center
@@ -124,12 +128,19 @@ def _room(seed: int, colour: tuple[int, int, int]) -> np.ndarray:
 def _paste(picture: np.ndarray, head: tuple[np.ndarray, np.ndarray], place: Place) -> None:
     colours, cover = head
     side = round(place.side)
+    left, top = place.x - side / 2, place.y - side / 2
+    x0, y0 = max(0, int(left)), max(0, int(top))
+    x1, y1 = min(picture.shape[1], int(left) + side + 2), min(picture.shape[0], int(top) + side + 2)
+    if x0 >= x1 or y0 >= y1:
+        return
     # Moved by fractions of a pixel, as things in the world are.
     scale = side / colours.shape[0]
-    matrix = np.float32([[scale, 0, place.x - side / 2], [0, scale, place.y - side / 2]])
-    drawn = cv2.warpAffine(colours, matrix, SIZE_WH, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-    mask = cv2.warpAffine(cover, matrix, SIZE_WH)[..., None]
-    picture[:] = (drawn * mask + picture * (1 - mask)).round().astype(np.uint8)
+    matrix = np.float32([[scale, 0, left - x0], [0, scale, top - y0]])
+    size = (x1 - x0, y1 - y0)
+    drawn = cv2.warpAffine(colours, matrix, size, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    mask = cv2.warpAffine(cover, matrix, size)[..., None]
+    under = picture[y0:y1, x0:x1]
+    under[:] = (drawn * mask + under * (1 - mask)).round().astype(np.uint8)
 
 
 def _sound() -> Iterator[av.AudioFrame]:

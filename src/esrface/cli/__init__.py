@@ -24,8 +24,9 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "image": Entry("esrface.cli.image", "Recognise the expressions of the faces in pictures."),
-    "evaluate": Entry("esrface.cli.evaluate", "Judge a model on labelled faces (FER+)."),
-    "train": Entry("esrface.cli.train", "Train an ensemble (FER+), from data to a model file."),
+    "evaluate": Entry("esrface.cli.evaluate", "Judge a model on labelled faces (FER+, your own)."),
+    "train": Entry("esrface.cli.train", "Train an ensemble (FER+, your own pictures)."),
+    "data": Entry("esrface.cli.data", "Prepare data sets for training, and look over what is there."),
     "models": Entry("esrface.cli.models", "List the models, or explain one."),
     "doctor": Entry("esrface.cli.doctor", "Say what this installation can do, and what is wrong with it."),
 }

@@ -32,8 +32,8 @@ from esrface.cli.evaluation import DATA, check_place, evaluation_options, judge,
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder with valid/ and in it a folder for every emotion (sad, Sadness, angry, fearful, …); or a CSV "
-    "file with the columns path, label, split. With train/ beside it there are figures without duplicates too.",
+    help="Folder with valid/ and in it a folder for every emotion (sad, Sadness, angry, fearful, …); or a "
+    "CSV file with the columns path, label, split. With train at hand, figures without duplicates too.",
 )
 @option(
     DATA,
@@ -47,8 +47,8 @@ from esrface.cli.evaluation import DATA, check_place, evaluation_options, judge,
     DATA,
     "--detect",
     is_flag=True,
-    help="Look at the largest detected face; without, whole pictures are taken for faces. Use it if the model "
-    "was trained with it.",
+    help="Look at the largest detected face; without, whole pictures are taken for faces. Use it if the "
+    "model was trained with it.",
 )
 @option(DATA, "--strict", is_flag=True, help="Stop at the first picture that cannot be used.")
 @evaluation_options

@@ -138,7 +138,8 @@ def _facts(file: ModelFile) -> list[tuple[str, str]]:
     for score in card.scores:
         facts.append(("score", _score(score)))
         if isinstance(score.get("recall"), dict):
-            recalls = (f"{emotion} {recall * 100:.0f}%" for emotion, recall in score["recall"].items())
+            known = {emotion: recall for emotion, recall in score["recall"].items() if recall is not None}
+            recalls = (f"{emotion} {recall * 100:.0f}%" for emotion, recall in known.items())
             facts.append(("", f"recall: {', '.join(recalls)}"))
     if card.protocol:
         facts.append(("protocol", _flat(card.protocol)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esrface.cli.command import Command, Name, option
-from esrface.cli.streams import printable, say
+from esrface.cli.streams import printable
 from esrface.cli.training import (
     DATA,
     MODEL,
@@ -126,7 +126,7 @@ def command(
     from esrface.training.folder_export import export_folder_run
 
     config = _configuration(recipe, init, given(settings))
-    place = out or Path("runs") / (data.resolve().stem or "folder")
+    place = out or Path("runs") / (data.resolve().name if data.is_dir() else data.stem)
     console = make_console()
     with TrainingProgress(console, config.epochs) as progress:
         run = train_folder(
@@ -138,10 +138,9 @@ def command(
             strict=strict,
             threads=count,
             progress=progress.show,
+            warn=lambda line: progress.line(printable(f"esrface: warning: {line}")),
             report=lambda *result: progress.line(_epoch_line(config.epochs, *result)),
         )
-        for line in run.faces.warnings:
-            say(printable(f"esrface: warning: {line}"))
         model = export_folder_run(
             run, name=name or place.resolve().name, threads=count, progress=progress.show
         )

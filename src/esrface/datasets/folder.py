@@ -6,10 +6,8 @@ reading (`esrface.datasets.folder_pictures`): a data set is checked as a whole b
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 
 from esrface._names import printable, reason_of
 from esrface._suggest import unknown_name
+from esrface.datasets.tables import read_table
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError
 from esrface.sources import find_images
@@ -100,12 +99,17 @@ def list_folder(data: Path, split: str) -> FolderSplit:
     raise DataError(f"{printable(data)}: no such folder or CSV file")
 
 
-def has_split(data: Path, split: str) -> bool:
-    """Whether `list_folder` would find a split with pictures, whatever else may be wrong."""
-    try:
-        return bool(list_folder(data, split).pictures)
-    except DataError:
-        return False
+def splits_of(data: Path) -> tuple[str, ...]:
+    """Which of the splits a folder or CSV has, right or wrong, in the order of `SPLITS`; none where it is
+    neither."""
+    if data.is_dir():
+        names = [folder.name for folder in _folders(data)]
+    elif data.is_file():
+        names = [row["split"].strip() for _, row in read_table(data, COLUMNS)]
+    else:
+        names = []
+    found = {_KNOWN_SPLITS.get(name.casefold()) for name in names}
+    return tuple(split for split in SPLITS if split in found)
 
 
 def class_counts(labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -159,7 +163,7 @@ def _no_split(data: Path, split: str) -> str:
 def _list_csv(path: Path, split: str) -> FolderSplit:
     pictures: list[Listed] = []
     unknown: set[str] = set()
-    for number, row in _rows(path):
+    for number, row in read_table(path, COLUMNS):
         means = _KNOWN_SPLITS.get(row["split"].strip().casefold())
         if means is None:
             said = unknown_name("split", row["split"], SPLITS)
@@ -176,35 +180,6 @@ def _list_csv(path: Path, split: str) -> FolderSplit:
     if not pictures:
         raise DataError(f"{printable(path)}: no line has the split {split}")
     return FolderSplit(path, split, tuple(pictures), ())
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Number of the line and its three cells, for each line after the first."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = reason_of(error) if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise DataError(f"cannot read {printable(path)}: {reason}") from error
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        head = [cell.strip().casefold() for cell in next(reader, [])]
-        missing = [column for column in COLUMNS if column not in head]
-        if missing:
-            raise DataError(
-                f"{printable(path)}: the first line has to name the columns {', '.join(COLUMNS)}; "
-                f"it lacks {', '.join(missing)}"
-            )
-        places = {column: head.index(column) for column in COLUMNS}
-        for row in reader:
-            if not row:
-                continue
-            if len(row) <= max(places.values()):
-                raise DataError(
-                    f"{printable(path)}: line {reader.line_num} has {len(row)} cells, expected {len(head)}"
-                )
-            yield reader.line_num, {column: row[place] for column, place in places.items()}
-    except csv.Error as error:
-        raise DataError(f"{printable(path)}: line {reader.line_num}: no usable CSV ({error})") from error
 
 
 def _unknown_emotions(place: Path, what: str, names: Sequence[str]) -> str:

@@ -87,7 +87,7 @@ def read_pictures(
     def read(listed: Listed) -> ReadPicture:
         return _read(listed, cut)
 
-    with closing(ordered_map(read, pictures, workers=workers, ahead=4 * workers)) as results:
+    with closing(ordered_map(read, pictures, workers=workers, ahead=2 * workers)) as results:
         for _, future in results:
             yield _checked(future, strict)
 

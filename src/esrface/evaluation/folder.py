@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
-from esrface.datasets.folder import FolderSplit, Listed, class_counts, has_split, list_folder
+from esrface.datasets.folder import FolderSplit, Listed, class_counts, list_folder, splits_of
 from esrface.datasets.folder_pictures import Cut, ReadPicture, file_digest, read_pictures, summarise_skipped
 from esrface.detection import Detector
 from esrface.emotions import EMOTIONS
-from esrface.engine import EngineOutput, join
+from esrface.engine import EngineOutput
 from esrface.ensemble import combine_arrays
 from esrface.errors import DataError
 from esrface.evaluation.judged import Evaluation
@@ -23,8 +23,8 @@ from esrface.models.card import CropRule
 from esrface.preprocess import crop_face
 from esrface.recognizer import Recognizer
 
-BATCH = 64
-"""Pictures put through the network between two reports of progress; crops of a batch are held in memory."""
+STEP = 32
+"""Pictures between two reports of progress."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
@@ -96,7 +96,7 @@ def evaluate_folder(
     used, skipped, output = _recognise(
         recognizer, listed.pictures, cut, strict, threads, partial(report, "recognising")
     )
-    if output is None:
+    if not used:
         problems = [*listed.problems, *skipped]
         first = f", the first problem: {problems[0]}" if problems else ""
         raise DataError(f"{printable(data)}: no usable picture in the split {split}{first}")
@@ -146,32 +146,35 @@ def _recognise(
     strict: bool,
     threads: int | None,
     progress: Callable[[int, int], None],
-) -> tuple[list[ReadPicture], list[str], EngineOutput | None]:
+) -> tuple[list[ReadPicture], list[str], EngineOutput]:
     """The pictures that can be used (without their crops), lines on the others, and the network's output."""
     used: list[ReadPicture] = []
     skipped: list[str] = []
-    outputs: list[EngineOutput] = []
-    crops: list[NDArray[np.uint8]] = []
-    for done, picture in enumerate(read_pictures(pictures, cut=cut, strict=strict, threads=threads), start=1):
-        if picture.crop is None:
-            skipped.append(str(picture.problem))
-        else:
-            crops.append(picture.crop)
-            used.append(ReadPicture(picture.listed, None, picture.digest, None))
-        if len(crops) == BATCH or (crops and done == len(pictures)):
-            outputs.append(recognizer.forward(crops))
-            crops = []
-        if done % BATCH == 0 or done == len(pictures):
-            progress(done, len(pictures))
-    return used, skipped, join(outputs) if outputs else None
+
+    def crops() -> Iterator[NDArray[np.uint8]]:
+        read = read_pictures(pictures, cut=cut, strict=strict, threads=threads)
+        for done, picture in enumerate(read, start=1):
+            if picture.crop is None:
+                skipped.append(str(picture.problem))
+            else:
+                used.append(ReadPicture(picture.listed, None, picture.digest, None))
+                yield picture.crop
+            if done % STEP == 0 or done == len(pictures):
+                progress(done, len(pictures))
+
+    return used, skipped, recognizer.forward(crops())
 
 
 def _find_fresh(split: FolderSplit, used: Sequence[ReadPicture]) -> NDArray[np.bool_] | None:
     """See ``Evaluation.fresh``; copies are files of equal content."""
-    if split.split == "train" or not has_split(split.data, "train"):
+    if split.split == "train" or "train" not in splits_of(split.data):
+        return None
+    try:
+        training = list_folder(split.data, "train").pictures
+    except DataError:
         return None
     seen = set()
-    for listed in list_folder(split.data, "train").pictures:
+    for listed in training:
         try:
             seen.add(file_digest(listed.path.read_bytes()))
         except OSError:

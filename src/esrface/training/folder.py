@@ -46,6 +46,9 @@ from esrface.training.trainer import Epoch, FaceSet, Trainer
 ABSENT_LOGIT = -1e4
 """Bias of an emotion without training pictures: at any temperature its probability is 0."""
 
+UNLIKELY_LOGIT = -5.0
+"""Bias from which an emotion that was barred is learnt: seldom answered yet, and within reach."""
+
 MIN_GAIN = 1e-3
 """By how much (nats) the validation loss has to fall to count as better: once all is learnt it creeps on."""
 
@@ -158,6 +161,7 @@ def train_folder(
     strict: bool = False,
     threads: int | None = None,
     progress: Step | None = None,
+    warn: Callable[[str], None] | None = None,
     report: Report | None = None,
 ) -> FolderRun:
     """Train on a folder's split ``train`` and keep the best epoch by its split ``valid``.
@@ -172,6 +176,7 @@ def train_folder(
         strict: Raise for the first picture that cannot be used instead of skipping it.
         threads: For reading pictures.
         progress: Called now and then.
+        warn: Called before training with each line of `FolderData.warnings`.
         report: Called after every epoch.
 
     Raises:
@@ -193,6 +198,9 @@ def train_folder(
         threads=threads,
         step=step,
     )
+    if warn is not None:
+        for line in faces.warnings:
+            warn(line)
     network = _build(start, config, faces.training)
     trainer = Trainer(network, _face_set(faces.training), config, torch.device(device))
     # Only now, so that pictures or a start that cannot be used leave no empty run behind.
@@ -229,20 +237,25 @@ def find_start(config: FolderConfig) -> Start:
         )
     try:
         return Start(network_from_dict(file.card.network), file)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
             f"{config.init} cannot be trained further: its card does not describe its network layer by layer"
         ) from error
 
 
 def mask_absent(network: ESR, counts: NDArray[np.int64]) -> None:
-    """Bar the emotions without training pictures, in place: their probability and gradients become 0."""
-    absent = torch.from_numpy(np.flatnonzero(counts == 0))
+    """Bar the emotions without training pictures, in place: their probability and gradients become 0.
+
+    Emotions with pictures that the network's own training had barred can be learnt again.
+    """
+    absent = torch.from_numpy(counts == 0)
     with torch.no_grad():
         for branch in network.branches:
             assert isinstance(branch, Branch)
-            assert branch.classifier.bias is not None
-            branch.classifier.bias[absent] = ABSENT_LOGIT
+            bias = branch.classifier.bias
+            assert bias is not None
+            bias[bias < ABSENT_LOGIT / 2] = UNLIKELY_LOGIT
+            bias[absent] = ABSENT_LOGIT
 
 
 def judge(trainer: Trainer, valid: FolderFaces) -> FolderValidation:

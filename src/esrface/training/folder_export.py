@@ -152,12 +152,12 @@ def _card(
     kept = None if enough else start.temperature if start else 1.0
     fitted = fit_card(logits, labels, temperature=kept)
     measured = UncertaintySpec(**fitted.pop("uncertainty"))
-    origin = f"fine-tuned from {start.name}" if start else f"a {run.start.config.name} from nothing"
+    origin = f"{start.name}, fine-tuned" if start else f"{run.start.config.name}, trained from nothing"
     what = "whole pictures" if not run.config.detect else "largest detected face"
     return ModelCard(
         name=name,
         version=version,
-        description=f"{origin[0].upper()}{origin[1:]} on the folder {_data_name(run)}",
+        description=f"{origin} on the folder {_data_name(run)}",
         network=run.start.config.to_dict(),
         input=spec,
         crop=run.start.crop,

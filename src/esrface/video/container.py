@@ -170,7 +170,7 @@ class Container:
     def _cannot(self, error: BaseException) -> str:
         if isinstance(error, InputError):
             return str(error)
-        if isinstance(error, self._av.InvalidDataError):
+        if isinstance(error, (self._av.InvalidDataError, self._av.EOFError)):
             return f"cannot read {self.name}: it is no video, or one that is damaged or not finished yet"
         return f"cannot read {self.name}: {self.reason(error)}"
 
@@ -221,7 +221,7 @@ class ContainerSource:
                 return
             self._packets += packet.size > 0
             if packet.is_corrupt:
-                self._damage.append((self._last_s, "data is missing"))
+                self._missing()
             try:
                 decoded = packet.decode()
             except av.EOFError:
@@ -231,6 +231,13 @@ class ContainerSource:
                 continue
             for frame in decoded:
                 yield self._frame(frame)
+
+    def _missing(self) -> None:
+        if self._container.opened.format.name == "mpegts":
+            # There, recordings that were joined look the same.
+            _log.warning("%s: data may be missing after %.2f s", self._shown, self._last_s)
+        else:
+            self._damage.append((self._last_s, "data is missing"))
 
     def _frame(self, frame: VideoFrame) -> DecodedFrame:
         stream = self._container.stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -207,7 +208,11 @@ class StreamFeed:
         except av.ExitError:
             raise InputError(f"{self._container.name} stalls: no frame for {self._stall_s:g} s") from None
         except (av.FFmpegError, OSError) as error:
-            raise InputError(f"{self._container.name} broke: {self._container.reason(error)}") from None
+            reason = self._container.reason(error)
+            if getattr(error, "errno", None) == errno.EIO:
+                # All that FFmpeg says where the other side hangs up within a picture.
+                reason = "the connection was closed"
+            raise InputError(f"{self._container.name} broke off: {reason}") from None
 
     def close(self) -> None:
         """Close the connection."""

@@ -46,8 +46,9 @@ VERY_LIKE = 0.42
 OUT_OF_SIGHT_S = 0.35
 """From which time on a face counts as having been out of sight."""
 
-TOUCHING = 0.1
-"""Overlap (intersection over the smaller box) from which two faces spoil one another's looks."""
+TOUCHING = 0.2
+"""Two faces spoil one another's looks when their boxes, made larger by this share on each side (heads are
+larger than faces), overlap."""
 
 LOOKS_TIME_S = 0.7
 """Time constant of the memory of looks, for a face that looks like itself: one that is going behind something
@@ -93,8 +94,8 @@ class Tracker:
             time_s: Of the frame; not before that of the last call.
         """
         looks = [look_of(image, detection.box) for detection in found]
-        pairs = assign(self._costs(found, looks, time_s))
         spoilt = _touching([detection.box for detection in found])
+        pairs = assign(self._costs(found, looks, spoilt, time_s))
         kept: dict[int, Track] = {}
         ids = [0] * len(found)
         for row, column in pairs:
@@ -111,7 +112,9 @@ class Tracker:
         self.tracks = tuple(t for t in tracks if time_s - t.time_s <= MEMORY_S or t.missed <= MEMORY_FRAMES)
         return ids
 
-    def _costs(self, found: Sequence[Detection], looks: Sequence[Look], time_s: float) -> NDArray[np.float64]:
+    def _costs(
+        self, found: Sequence[Detection], looks: Sequence[Look], spoilt: Sequence[bool], time_s: float
+    ) -> NDArray[np.float64]:
         cost = np.full((len(self.tracks), len(found)), np.inf)
         if not found:
             return cost
@@ -125,7 +128,8 @@ class Tracker:
             grown = np.abs(np.log(places[:, 2] / now.side)) / (SIZE_SPREAD * (1 + unseen))
             like = likeness(track.look, all_looks)
             needed = np.where((away > GATE / 2) | (unseen > OUT_OF_SIGHT_S), VERY_LIKE, LIKE)
-            allowed = (away <= GATE) & (grown <= GATE) & (like >= needed)
+            # Who is half behind somebody looks like nobody: there, being more alike than others is enough.
+            allowed = (away <= GATE) & (grown <= GATE) & ((like >= needed) | np.array(spoilt))
             # The logarithm: a track that may be anywhere has less of a claim to this very place.
             price = (away**2 + grown**2) / 2 + 2 * math.log(now.spread) + LOOKS_WEIGHT * (1 - like)
             cost[row, allowed] = price[allowed]
@@ -163,13 +167,16 @@ def _place(box: Box) -> tuple[float, float, float]:
 
 
 def _touching(boxes: Sequence[Box]) -> list[bool]:
-    """For each box, whether it overlaps another one."""
+    """For each box, whether it nearly overlaps another one."""
     touching = [False] * len(boxes)
     for i, one in enumerate(boxes):
-        for j in range(i):
-            other = boxes[j]
-            width = min(one.x1, other.x1) - max(one.x0, other.x0)
-            height = min(one.y1, other.y1) - max(one.y0, other.y0)
-            if width > 0 and height > 0 and width * height > TOUCHING * min(one.area, other.area):
+        for j, other in enumerate(boxes[:i]):
+            near_x = TOUCHING * (one.width + other.width)
+            near_y = TOUCHING * (one.height + other.height)
+            apart = (
+                max(one.x0, other.x0) - min(one.x1, other.x1) >= near_x
+                or max(one.y0, other.y0) - min(one.y1, other.y1) >= near_y
+            )
+            if not apart:
                 touching[i] = touching[j] = True
     return touching

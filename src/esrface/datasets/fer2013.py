@@ -1,0 +1,162 @@
+"""FER+ from its two tables: ``fer2013.csv`` holds the pixels, ``fer2013new.csv`` the votes, row by row.
+
+What is written is Microsoft's layout, which `esrface.datasets.ferplus.load_ferplus` reads.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface._names import printable
+from esrface.datasets.ferplus import FACE_SIZE, SPLIT_FOLDERS
+from esrface.datasets.preparation import Prepared, Progress, Unusable, prepare, write_picture
+from esrface.datasets.tables import read_table
+from esrface.errors import DataError
+from esrface.outputs import write_whole
+
+USAGES: Final = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
+"""Splits by the word in the column Usage."""
+
+
+VOTES: Final = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
+"""The columns of votes in ``fer2013new.csv``, in the order that label files have them in."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One face and its votes."""
+
+    line: int
+    split: str
+    name: str
+    pixels: str
+    """2,304 numbers in 0-255."""
+    votes: tuple[str, ...]
+
+
+def prepare_ferplus(
+    pixels: Path,
+    votes: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    strict: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Write each split's pictures as PNG and its ``label.csv``.
+
+    Faces without a name in the table of votes, which FER+ dropped, are left out.
+
+    Args:
+        pixels: ``fer2013.csv``.
+        votes: ``fer2013new.csv``.
+        out: Folder to write.
+        resume: See `esrface.datasets.preparation.prepare`, and so the rest.
+        strict: As above.
+        threads: As above.
+        progress: As above.
+
+    Raises:
+        DataError: A table cannot be read, lacks a column, or the two do not belong together.
+    """
+    rows: list[Row] = []
+
+    def jobs() -> Iterator[Row]:
+        for row in _rows(pixels, votes):
+            rows.append(replace(row, pixels=""))
+            yield row
+
+    def work(row: Row) -> bool:
+        return _prepare_row(row, out)
+
+    done = prepare(
+        out,
+        jobs(),
+        work,
+        _name,
+        total=_count_faces(votes),
+        resume=resume,
+        strict=strict,
+        threads=threads,
+        progress=progress,
+    )
+    unusable = {name for name, _ in done.skipped}
+    kept = [row for row in rows if printable(_name(row)) not in unusable]
+    # The labels come last: a folder with them is whole.
+    for split in dict.fromkeys(row.split for row in kept):
+        table = io.StringIO(newline="")
+        box = f"(0, 0, {FACE_SIZE}, {FACE_SIZE})"
+        csv.writer(table, lineterminator="\n").writerows(
+            (row.name, box, *row.votes) for row in kept if row.split == split
+        )
+        write_whole(out / SPLIT_FOLDERS[split] / "label.csv", table.getvalue(), overwrite=True)
+    return done
+
+
+def _name(row: Row) -> str:
+    return f"line {row.line}, {row.name}"
+
+
+def _rows(pixels: Path, votes: Path) -> Iterator[Row]:
+    """The faces that FER+ kept."""
+    columns = (*VOTES, "Usage", "Image name")
+    pairs = zip_longest(read_table(pixels, ("pixels", "Usage")), read_table(votes, columns))
+    for line, (one, other) in enumerate(pairs, start=2):
+        face, labels = one[1] if one else {}, other[1] if other else {}
+        if not face or not labels or face["Usage"] != labels["Usage"]:
+            what = "their column Usage differs" if face and labels else "one of them ends"
+            raise DataError(
+                f"{printable(pixels)} and {printable(votes)} do not belong together: {what} at line {line}"
+            )
+        if not labels["Image name"].strip():
+            continue
+        split = USAGES.get(face["Usage"])
+        if split is None:
+            raise DataError(f"{printable(pixels)}: line {line}: unknown Usage {face['Usage']!r}")
+        counts = tuple(labels[column] for column in VOTES)
+        if not all(count.isdecimal() for count in counts):
+            raise DataError(f"{printable(votes)}: line {line} has no ten vote counts")
+        yield Row(line, split, Path(labels["Image name"].strip()).name, face["pixels"], counts)
+
+
+def _count_faces(votes: Path) -> int:
+    return sum(1 for _, row in read_table(votes, ("Image name",)) if row["Image name"].strip())
+
+
+def _prepare_row(row: Row, out: Path) -> bool:
+    place = out / SPLIT_FOLDERS[row.split] / row.name
+    if place.exists():
+        return False
+    write_picture(place, _face(row.pixels))
+    return True
+
+
+def _face(text: str) -> NDArray[np.uint8]:
+    try:
+        values = np.array(text.split(), dtype=np.int64)
+    except (ValueError, OverflowError):
+        values = np.array([], dtype=np.int64)
+    if len(values) != FACE_SIZE**2 or values.min() < 0 or values.max() > 255:
+        raise Unusable(f"expected {FACE_SIZE**2} numbers from 0 to 255")
+    return values.astype(np.uint8).reshape(FACE_SIZE, FACE_SIZE)
