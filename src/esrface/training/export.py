@@ -91,6 +91,9 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
     both = ((one + mirrored) / 2).astype(np.float32)
     used = both if options.mirror else one
     fitted = fit_card(used, labels)
+    if options.half:
+        exact = to_onnx(network, logit_shift=shift.numpy(), half=False).SerializeToString()
+        fitted["float16_weights"] = _effect_of_half(one, engine_logits(exact, spec, split.pixels)[0], labels)
     card = ModelCard(
         name=options.name,
         version=options.version,
@@ -210,6 +213,20 @@ def _scores(
         },
         {**origin, "protocol": f"{rule}; {names[1]}", **_short(other, labels)},
     )
+
+
+def _effect_of_half(
+    half: NDArray[np.float32], exact: NDArray[np.float32], labels: NDArray[np.int64]
+) -> dict[str, float]:
+    """What storing the weights as float16 changes, for one view."""
+    given, expected = (combine_arrays(logits, None) for logits in (half, exact))
+    largest = np.abs(given.branch_probabilities - expected.branch_probabilities).max()
+    return {
+        "accuracy_change": metrics.accuracy(given.emotion, labels)
+        - metrics.accuracy(expected.emotion, labels),
+        "equal_answers": float((given.emotion == expected.emotion).mean()),
+        "largest_probability_difference": float(largest),
+    }
 
 
 def _short(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from esrface.threads import resolve_threads
 from esrface.video.addresses import scrub
 from esrface.video.clock import Clock
 from esrface.video.sources import SourceInfo, SourceOptions
-from esrface.video.upright import square_size, upright_rgb
+from esrface.video.upright import DisplayMatrix, Matrix, square_size, upright_rgb
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
@@ -63,11 +63,12 @@ class DecodedFrame:
     _name: str
     _frame: VideoFrame
     _pixel_aspect: Fraction | None
+    _matrix: Matrix | None
 
     def image(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB, upright; InputError where the frame cannot be converted."""
         try:
-            return upright_rgb(self._frame, self._pixel_aspect)
+            return upright_rgb(self._frame, self._pixel_aspect, self._matrix)
         except (InputError, ValueError, OSError, MemoryError) as error:
             raise InputError(
                 f"{self._name} at {self.time_s:.2f} s: frame {self.number} cannot be used ({_reason(error)})"
@@ -102,9 +103,10 @@ class Container:
         self._address = target if isinstance(target, str) else ""
         self._container: InputContainer | None = None
         try:
-            # Tags in a broken encoding are no reason not to read the pictures.
+            # Tags in a broken encoding are no reason not to read the pictures. Container options alone:
+            # those of streams crash PyAV before 17 where a format finds its streams late.
             opened = self._av.open(
-                target, "r", options=options or {}, timeout=timeout_s, metadata_errors="replace"
+                target, "r", container_options=options or {}, timeout=timeout_s, metadata_errors="replace"
             )
         except (self._av.FFmpegError, OSError, ValueError) as error:
             raise InputError(self._cannot(error)) from None
@@ -186,6 +188,7 @@ class ContainerSource:
         self._shown = container.name
         self._container = container
         self._clock = Clock(usable_rate(container.stream))
+        self._display = DisplayMatrix()
         self._path = path
         self._size = _file_size(path)
         self._frames = 0
@@ -249,7 +252,10 @@ class ContainerSource:
             told = "%s: timestamps go back at %.2f s; time goes on from there"
             _log.warning(told, self._shown, self._last_s)
         self._frames += 1
-        return DecodedFrame(self._frames - 1, self._last_s, self._shown, frame, stream.sample_aspect_ratio)
+        return DecodedFrame(
+            *(self._frames - 1, self._last_s, self._shown),
+            *(frame, stream.sample_aspect_ratio, self._display.of(frame)),
+        )
 
     def _problem(self) -> str | None:
         """What is to be said at the end: nothing decoded, cut short, or damaged on the way."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -23,7 +24,7 @@ from esrface.errors import InputError
 from esrface.video.addresses import safe_name
 from esrface.video.container import Container, ContainerSource, load_av, open_file
 from esrface.video.sources import Source, SourceInfo, SourceOptions
-from esrface.video.upright import upright_rgb
+from esrface.video.upright import DisplayMatrix, upright_rgb
 
 MAX_WAIT_S = 10.0
 """Longest pause between two attempts to reconnect; the first is half a second and each doubles."""
@@ -197,6 +198,7 @@ class StreamFeed:
     def pictures(self) -> Iterator[Pixels]:
         """As they come, damaged packets left out."""
         av = load_av()
+        display = DisplayMatrix()
         try:
             for packet in self._container.packets():
                 try:
@@ -204,7 +206,8 @@ class StreamFeed:
                 except (av.EOFError, av.InvalidDataError):
                     continue
                 for frame in decoded:
-                    yield _converted(frame, self._container.stream.sample_aspect_ratio)
+                    aspect = self._container.stream.sample_aspect_ratio
+                    yield partial(upright_rgb, frame, aspect, display.of(frame))
         except av.ExitError:
             raise InputError(f"{self._container.name} stalls: no frame for {self._stall_s:g} s") from None
         except (av.FFmpegError, OSError) as error:
@@ -269,10 +272,6 @@ def _is_endless(container: Container) -> bool:
 
 def _flipped(bgr: NDArray[Any]) -> Pixels:
     return lambda: np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _converted(frame: Any, pixel_aspect: Any) -> Pixels:
-    return lambda: upright_rgb(frame, pixel_aspect)
 
 
 @contextlib.contextmanager
