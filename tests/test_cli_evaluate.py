@@ -136,9 +136,7 @@ def test_figures_are_shown_where_the_report_cannot_be_written(
         (["evaluate", "ferplus", "--data", ".", "--ot", "x"], "--out"),
     ],
 )
-def test_bad_usage_is_one_line(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_usage_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     seen = capsys.readouterr()
     assert seen.out == ""

@@ -21,13 +21,9 @@ def test_readme_shows_what_the_command_prints_today() -> None:
     block = re.search(r"```console\n\$ \S*esrface ([^\n]+)\n(.*?)```", readme, re.S)
     assert block is not None
     command, shown = block.groups()
-    done = subprocess.run(
-        [sys.executable, "-m", "esrface", *command.split()],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    line = [sys.executable, "-m", "esrface", *command.split()]
+    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert without_seconds(shown) == without_seconds(done.stderr)
 
 

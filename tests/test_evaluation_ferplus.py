@@ -168,9 +168,7 @@ def test_progress_counts_the_images_to_the_end(
 
 
 @pytest.fixture(scope="module")
-def evaluation(
-    tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer
-) -> ferplus.FerPlusEvaluation:
+def evaluation(tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer) -> ferplus.FerPlusEvaluation:
     root = tmp_path_factory.mktemp("ferplus")
     write_ferplus(root, "zip", "valid", DRAWN * 5)
     write_ferplus(root, "zip", "train", ["Neutral", "Happy"], first_seed=3)
@@ -245,9 +243,7 @@ def test_confusion_picture_refuses_another_shape() -> None:
 
 
 @pytest.mark.skipif("ESRFACE_FERPLUS" not in os.environ, reason="needs ESRFACE_FERPLUS: a folder with FER+")
-def test_real_validation_split_alone_has_the_published_counts(
-    tmp_path: Path, recognizer: Recognizer
-) -> None:
+def test_real_validation_split_alone_has_the_published_counts(tmp_path: Path, recognizer: Recognizer) -> None:
     data = Path(os.environ["ESRFACE_FERPLUS"])
     for name in ("FER2013Valid.zip", "FER2013Valid", "Images/FER2013Valid", "Labels/FER2013Valid"):
         if (data / name).exists():

@@ -197,9 +197,7 @@ class Recognizer:
                 yield to_input([self._crop(pixels, hit)], self.card.input)[0]
 
         read = self._express(inputs(), saliency=saliency, emotion=emotion)
-        return [
-            Face(hit.box, hit.score, hit.landmarks, *said) for hit, said in zip(hits, read, strict=True)
-        ]
+        return [Face(hit.box, hit.score, hit.landmarks, *said) for hit, said in zip(hits, read, strict=True)]
 
     def crop(self, image: Image, face: Face, *, color: Color = "rgb") -> NDArray[np.uint8]:
         """What the network was shown of a face in ``image``, before it was made small: RGB (h, w, 3) uint8.

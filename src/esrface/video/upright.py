@@ -26,7 +26,7 @@ Matrix = tuple[int, int, int, int]
 class DisplayMatrix:
     """How the frames of a stream, given in turn, are to be turned.
 
-    PyAV ties a frame whose side data is looked at to itself, so that its megabytes stay until Python's collector
+    PyAV ties a frame whose side data is looked at to itself: its megabytes stay until Python's collector
     comes round. So it is looked at only where something says that it has changed.
     """
 
@@ -36,7 +36,7 @@ class DisplayMatrix:
 
     def of(self, frame: VideoFrame) -> Matrix | None:
         """Of a frame; None: it is shown as it is."""
-        # Before PyAV 14.1 a frame does not tell its rotation; there, it can change with a new group of pictures.
+        # Before PyAV 14.1 a frame does not tell its rotation; there it can change with a group of pictures.
         turning = getattr(frame, "rotation", None)
         seen = (frame.width, frame.height, turning)
         if seen != self._seen or (turning is None and frame.key_frame):
