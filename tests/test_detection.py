@@ -6,10 +6,10 @@ import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import cv2
-import matplotlib.cbook
 import numpy as np
 import pytest
 import skimage.data
@@ -58,7 +58,7 @@ def astronaut() -> Image:
 
 @pytest.fixture(scope="module")
 def hopper() -> Image:
-    path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    path = Path(__file__).parent.parent / "examples" / "grace_hopper.jpg"
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     assert picture is not None
     return np.ascontiguousarray(picture[:, :, ::-1])
