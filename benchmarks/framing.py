@@ -32,7 +32,7 @@ from esrface.models.card import CropRule
 from scenes import BORDER, ENLARGED, FRAME, MOVES, Faces, Picture, enlarge, find_photos, locate, reduce, turn
 
 TIGHT = CropRule(margin=0.0, square=True, align=False)
-MARGINS = (-0.1, -0.05, 0.0, 0.05, 0.1, 0.2)
+MARGINS = (-0.1, -0.05, -0.025, 0.0, 0.05, 0.1, 0.2)
 SHAPES = {"square": (True, False), "square, turned by the eyes": (True, True), "as the box": (False, False)}
 """Square and turned, or not."""
 ANGLES = (15, -15, 30, -30)

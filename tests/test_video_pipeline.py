@@ -20,7 +20,7 @@ import video_fixtures
 from esrface import InputError, Recognizer, open_video
 from esrface.detection import Detection, create_detector
 from esrface.rows import face_rows
-from esrface.video import DETECTION_SIZE, Frame, TrackedFace
+from esrface.video import DETECTION_SIZE, Frame, TrackedFace, open_source
 from video_fixtures import Image, MadeSource, SquareDetector, load_tool, square_frame, write_video
 
 demo_clip = video_fixtures.demo_clip
@@ -418,6 +418,22 @@ def test_memory_stays_flat_over_ten_thousand_frames(recognizer: Recognizer) -> N
     assert len(sizes) == 20
     # A frame has 230 kB; one in a thousand that stays would be 230 bytes a frame.
     assert slope < 200, f"{slope:.0f} bytes a frame, {sizes}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc")
+def test_decoded_frames_are_freed_at_once(demo_clip: Path) -> None:
+    page = os.sysconf("SC_PAGE_SIZE")
+    sizes = []
+    # What Python's collector of cycles would free later is held meanwhile: 300 frames are 200 MB.
+    gc.disable()
+    try:
+        for frame in open_source(demo_clip).frames():
+            frame.image()
+            sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * page)
+    finally:
+        gc.enable()
+    assert len(sizes) == 300
+    assert sizes[-1] - sizes[50] < 40_000_000
 
 
 def test_another_size_midway_is_another_shot(tmp_path: Path, recognizer: Recognizer) -> None:

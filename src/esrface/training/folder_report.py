@@ -123,14 +123,15 @@ def _curve(epochs: Sequence[Mapping[str, str]], best: int) -> str:
         return ""
     last = max(int(epochs[-1]["epoch"]), 2)
     lines = []
-    for key, colour, label in (
-        ("accuracy", "#2161a8", "accuracy"),
-        ("mean_recall", "#d97706", "mean recall"),
-    ):
+    free = 0.0
+    curves = (("accuracy", "accuracy", "#2161a8"), ("mean_recall", "mean recall", "#d97706"))
+    # From the top: labels of curves that end together stand below one another.
+    for key, label, colour in sorted(curves, key=lambda curve: -float(epochs[-1][curve[0]])):
         points = " ".join(f"{_x(int(row['epoch']), last):.1f},{_y(float(row[key])):.1f}" for row in epochs)
         lines.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>')
-        end = _y(float(epochs[-1][key]))
-        lines.append(f'<text x="{WIDTH + 6}" y="{end + 4:.1f}" fill="{colour}">{label}</text>')
+        place = max(_y(float(epochs[-1][key])) + 4, free)
+        free = place + 14
+        lines.append(f'<text x="{WIDTH + 6}" y="{place:.1f}" fill="{colour}">{label}</text>')
     scale = [
         f'<line x1="{LEFT}" x2="{WIDTH}" y1="{_y(share)}" y2="{_y(share)}" stroke="#e3e6e9"/>'
         f'<text x="{LEFT - 6}" y="{_y(share) + 4}" text-anchor="end">{share:.0%}</text>'

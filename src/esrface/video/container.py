@@ -1,30 +1,22 @@
-"""Video files and streams through PyAV: exact times, whatever decodes, and where it breaks off."""
+"""Containers of video through PyAV: what is opened, and what it says of itself."""
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from esrface._names import printable
 from esrface.errors import DependencyError, InputError
 from esrface.threads import resolve_threads
 from esrface.video.addresses import scrub
-from esrface.video.clock import Clock
 from esrface.video.sources import SourceInfo, SourceOptions
-from esrface.video.upright import DisplayMatrix, Matrix, square_size, upright_rgb
+from esrface.video.upright import square_size
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame, VideoStream
+    from av import Packet, VideoStream
     from av.container import InputContainer
 
 MAX_DECODER_THREADS = 4
@@ -32,14 +24,6 @@ MAX_DECODER_THREADS = 4
 
 _TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})
 """Decoders that draw any text file as a picture."""
-
-_DURATION_FIRST = ("matroska,webm", "flv")
-"""Formats that say in their first bytes how long they are and say nothing where they are cut short."""
-
-_SLACK_S = 0.5
-"""How much shorter than announced such a file may be: its sound may be longer than its pictures."""
-
-_log = logging.getLogger("esrface")
 
 
 def load_av() -> ModuleType:
@@ -52,27 +36,6 @@ def load_av() -> ModuleType:
             "(in a clone: pip install '.[video]')"
         ) from None
     return av
-
-
-@dataclass(frozen=True)
-class DecodedFrame:
-    """A frame of a container; see ``esrface.video.sources.SourceFrame``."""
-
-    number: int
-    time_s: float
-    _name: str
-    _frame: VideoFrame
-    _pixel_aspect: Fraction | None
-    _matrix: Matrix | None
-
-    def image(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB, upright; InputError where the frame cannot be converted."""
-        try:
-            return upright_rgb(self._frame, self._pixel_aspect, self._matrix)
-        except (InputError, ValueError, OSError, MemoryError) as error:
-            raise InputError(
-                f"{self._name} at {self.time_s:.2f} s: frame {self.number} cannot be used ({_reason(error)})"
-            ) from None
 
 
 class Container:
@@ -159,7 +122,7 @@ class Container:
 
     def reason(self, error: BaseException) -> str:
         """What FFmpeg says went wrong, without addresses."""
-        return scrub(_reason(error), self._address) if self._address else _reason(error)
+        return scrub(reason_of_error(error), self._address) if self._address else reason_of_error(error)
 
     def _choose(self, opened: InputContainer) -> VideoStream:
         streams = [s for s in opened.streams.video if "attached_pic" not in _disposition(s)]
@@ -175,144 +138,6 @@ class Container:
         if isinstance(error, (self._av.InvalidDataError, self._av.EOFError)):
             return f"cannot read {self.name}: it is no video, or one that is damaged or not finished yet"
         return f"cannot read {self.name}: {self.reason(error)}"
-
-
-class ContainerSource:
-    """A container with a beginning and an end; see ``esrface.video.sources.Source``."""
-
-    live = False
-
-    def __init__(self, container: Container, *, path: str | None = None) -> None:
-        self.name = container.name if path is None else path
-        self.info = container.info
-        self._shown = container.name
-        self._container = container
-        self._clock = Clock(usable_rate(container.stream))
-        self._display = DisplayMatrix()
-        self._path = path
-        self._size = _file_size(path)
-        self._frames = 0
-        self._packets = 0
-        self._damage: list[tuple[float, str]] = []
-        self._last_s = 0.0
-        self._stopped = False
-
-    def frames(self) -> Iterator[DecodedFrame]:
-        """All frames that decode; then InputError where some did not or the file breaks off."""
-        av = load_av()
-        try:
-            yield from self._decode(av)
-            problem = None if self._stopped else self._problem()
-        except (av.FFmpegError, OSError) as error:
-            problem = self._broken_off(self._container.reason(error))
-        finally:
-            self.close()
-        if problem is not None:
-            raise InputError(problem)
-
-    def stop(self) -> None:
-        """``frames`` ends with the next packet."""
-        self._stopped = True
-
-    def close(self) -> None:
-        """Close the container."""
-        self._container.close()
-
-    def _decode(self, av: ModuleType) -> Iterator[DecodedFrame]:
-        for packet in self._container.packets():
-            if self._stopped:
-                return
-            self._packets += packet.size > 0
-            if packet.is_corrupt:
-                self._missing()
-            try:
-                decoded = packet.decode()
-            except av.EOFError:
-                continue
-            except av.FFmpegError as error:
-                self._damage.append((self._last_s, self._container.reason(error)))
-                continue
-            for frame in decoded:
-                yield self._frame(frame)
-
-    def _missing(self) -> None:
-        if self._container.opened.format.name == "mpegts":
-            # There, recordings that were joined look the same.
-            _log.warning("%s: data may be missing after %.2f s", self._shown, self._last_s)
-        else:
-            self._damage.append((self._last_s, "data is missing"))
-
-    def _frame(self, frame: VideoFrame) -> DecodedFrame:
-        stream = self._container.stream
-        base = frame.time_base or stream.time_base
-        stamp = None if frame.pts is None or not base else frame.pts * base - self._container.origin
-        fine = self._clock.irregular == 0
-        self._last_s = float(self._clock.tell(stamp))
-        if fine and self._clock.irregular and stamp is not None:
-            told = "%s: timestamps go back at %.2f s; time goes on from there"
-            _log.warning(told, self._shown, self._last_s)
-        self._frames += 1
-        return DecodedFrame(
-            *(self._frames - 1, self._last_s, self._shown),
-            *(frame, stream.sample_aspect_ratio, self._display.of(frame)),
-        )
-
-    def _problem(self) -> str | None:
-        """What is to be said at the end: nothing decoded, cut short, or damaged on the way."""
-        stream = self._container.stream
-        if not self._frames:
-            why = f" ({self._damage[0][1]})" if self._damage else ""
-            return f"cannot read {self._shown}: it holds no frame that can be decoded{why}"
-        if 0 < self._packets < stream.frames:
-            return self._broken_off(f"{stream.frames - self._packets} of {stream.frames} frames are missing")
-        announced = self._announced_s()
-        if announced is not None and self._last_s < announced - _SLACK_S:
-            return self._broken_off(f"it should go on until {announced:.2f} s")
-        if self._damage:
-            at, why = self._damage[0]
-            places = f"{len(self._damage)} places" if len(self._damage) > 1 else "one place"
-            return (
-                f"{self._shown} is damaged in {places}, first after {at:.2f} s ({why}); "
-                f"the {self._frames} frames that decode were read"
-            )
-        if self._size is not None and _file_size(self._path) != self._size:
-            _log.warning(
-                "%s grew while it was read: it was read up to %.2f s, for the rest read it again",
-                *(self._shown, self._last_s),
-            )
-        return None
-
-    def _broken_off(self, why: str) -> str:
-        if not self._frames:
-            return f"cannot read {self._shown}: {why}"
-        return f"{self._shown} breaks off after {self._last_s:.2f} s ({self._frames} frames were read): {why}"
-
-    def _announced_s(self) -> float | None:
-        """Time of the last frame by the file's head, where the format has such a thing; None: unknown."""
-        opened = self._container.opened
-        if opened.format.name not in _DURATION_FIRST:
-            return None
-        said = _tagged_duration(self._container.stream.metadata.get("DURATION", ""))
-        if said is None and not opened.streams.audio and (self.info.duration_s or 0) > 0:
-            said = self.info.duration_s
-        # An absurd length is the file's mistake and not a missing part.
-        return said if said is not None and said < 10 * self._last_s + 3600 else None
-
-
-def open_file(path: str, options: SourceOptions) -> ContainerSource:
-    """A video file. The path is taken as it stands, whatever characters are in it."""
-    target: Any = "file:" + path
-    try:
-        path.encode("utf-8")
-        with Path(path).open("rb"):
-            pass
-    except UnicodeEncodeError:
-        target = Path(path).open("rb")  # noqa: SIM115 - read by the container until it is closed
-    except OSError as error:
-        raise InputError(f"cannot read {printable(path)}: {error.strerror}") from None
-    # A file may not make FFmpeg read other files or addresses (playlists can name them).
-    whitelist = {"protocol_whitelist": "file,crypto,data"} if isinstance(target, str) else {}
-    return ContainerSource(Container(target, printable(path), options, options=whitelist), path=path)
 
 
 def usable_rate(stream: VideoStream) -> Fraction | None:
@@ -336,30 +161,11 @@ def _origin(opened: InputContainer, stream: VideoStream) -> Fraction:
     return start
 
 
-def _tagged_duration(text: str) -> float | None:
-    """Seconds of Matroska's ``00:01:23.450000000``."""
-    parts = text.split(":")
-    if len(parts) != 3:
-        return None
-    try:
-        hours, minutes, seconds = (float(part) for part in parts)
-    except ValueError:
-        return None
-    return hours * 3600 + minutes * 60 + seconds
-
-
 def _disposition(stream: VideoStream) -> str:
     return str(getattr(stream, "disposition", ""))
 
 
-def _file_size(path: str | None) -> int | None:
-    try:
-        return None if path is None else os.stat(path).st_size  # noqa: PTH116 - paths stay text
-    except OSError:
-        return None
-
-
-def _reason(error: BaseException) -> str:
+def reason_of_error(error: BaseException) -> str:
     """The error's own words without number and file name, on one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return printable(str(text).splitlines()[0])

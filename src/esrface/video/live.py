@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from esrface._names import printable
 from esrface.errors import InputError
 from esrface.video.addresses import safe_name
-from esrface.video.container import Container, ContainerSource, load_av, open_file
+from esrface.video.container import Container, load_av
+from esrface.video.files import ContainerSource, open_file
 from esrface.video.sources import Source, SourceInfo, SourceOptions
 from esrface.video.upright import DisplayMatrix, upright_rgb
 

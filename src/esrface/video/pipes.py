@@ -11,7 +11,8 @@ from typing import Any
 
 from esrface._names import printable
 from esrface.errors import InputError
-from esrface.video.container import Container, ContainerSource
+from esrface.video.container import Container
+from esrface.video.files import ContainerSource
 from esrface.video.sources import STDIN, SourceOptions
 
 _STEP_S = 0.2

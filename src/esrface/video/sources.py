@@ -151,7 +151,7 @@ def open_source(source: str | os.PathLike[str] | int, options: SourceOptions | N
 
         return open_pipe(text, options)
     if kind == "file":
-        from esrface.video.container import open_file
+        from esrface.video.files import open_file
 
         return open_file(text, options)
     raise InputError(f"cannot read {printable(text)}: {kind}")
