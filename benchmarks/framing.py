@@ -124,8 +124,9 @@ def compare_tilts(recognizer: Recognizer, faces: Faces) -> None:
     rows = []
     for low, high in TILTS:
         plain, turned = (some[(tilts >= low) & (tilts < high)] for some in right)
-        shares = f"{plain.mean():.2%}", f"{turned.mean():.2%}"
-        rows.append((f"{low}-{high}°", len(plain), *shares, difference(turned, plain)))
+        if len(plain):
+            shares = f"{plain.mean():.2%}", f"{turned.mean():.2%}"
+            rows.append((f"{low}-{high}°", len(plain), *shares, difference(turned, plain)))
     header = "tilt of the eyes, faces, not turned, turned by the eyes, difference"
     table("Turning the crop by the eyes, by the tilt of the head: accuracy on FER+ as it is", header, rows)
 
