@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from esrface._names import printable, reason_of
-from esrface._suggest import unknown_name
 from esrface.cli.command import SETTINGS
+from esrface.cli.group import LazyGroup
 from esrface.cli.interrupts import Interrupts, Stopped
 from esrface.cli.streams import ReaderGone, ensure_standard_streams, flush_standard_streams, say
 from esrface.errors import EsrfaceError
@@ -34,32 +33,11 @@ Examples:
   esrface image --help                     everything that a command can do"""
 
 
-class Commands(click.Group):
-    """A group that imports a command's module only when the command is used."""
+class Commands(LazyGroup):
+    """The command ``esrface`` itself, with its list of commands."""
 
     def __init__(self, entries: Mapping[str, Entry], **kwargs: Any) -> None:
-        super().__init__(NAME, context_settings=SETTINGS, **kwargs)
-        self.entries = entries
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the help page."""
-        return list(self.entries)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command of that name; None if there is none."""
-        entry = self.entries.get(cmd_name)
-        if entry is None:
-            return None
-        command: click.Command = importlib.import_module(entry.module).command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Like click's, with the nearest name in the error."""
-        if args and args[0] not in self.entries and not args[0].startswith("-"):
-            raise click.UsageError(unknown_name("command", args[0], self.entries), ctx)
-        return super().resolve_command(ctx, args)
+        super().__init__(NAME, entries=entries, what="command", context_settings=SETTINGS, **kwargs)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""

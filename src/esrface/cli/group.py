@@ -1,4 +1,4 @@
-"""A command with commands of its own: ``esrface train ferplus``; their modules are imported when used."""
+"""Commands with commands of their own, ``esrface train ferplus``, whose modules are imported when used."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from esrface.cli import Entry
 
 
-class CommandGroup(Command, click.Group):
-    """A command whose first argument names what to do, with a help page for each.
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is used.
 
     Args:
-        entries: Modules by that name; each holds its ``command``.
+        entries: Modules by the commands' names; each holds its ``command``.
         what: What the names are, in a few words.
     """
 
     def __init__(self, *args: Any, entries: Mapping[str, Entry], what: str, **kwargs: Any) -> None:
-        super().__init__(*args, no_args_is_help=False, **kwargs)
+        super().__init__(*args, **kwargs)
         self.entries = entries
         self.what = what
 
@@ -40,12 +40,6 @@ class CommandGroup(Command, click.Group):
         command: click.Command = importlib.import_module(entry.module).command
         return command
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Like click's, with the choice in the error where nothing is named."""
-        if not args and not ctx.resilient_parsing:
-            raise click.UsageError(f"give a {self.what}: {', '.join(self.entries)}", ctx)
-        return super().parse_args(ctx, args)
-
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -53,6 +47,19 @@ class CommandGroup(Command, click.Group):
         if args and args[0] not in self.entries and not args[0].startswith("-"):
             raise click.UsageError(unknown_name(self.what, args[0], self.entries), ctx)
         return super().resolve_command(ctx, args)
+
+
+class CommandGroup(Command, LazyGroup):
+    """A command whose first argument names what to do, with a help page for each."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, no_args_is_help=False, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Like click's, with the choice in the error where nothing is named."""
+        if not args and not ctx.resilient_parsing:
+            raise click.UsageError(f"give a {self.what}: {', '.join(self.entries)}", ctx)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the names, then examples and options."""
