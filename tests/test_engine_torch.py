@@ -197,7 +197,7 @@ def test_files_exchanged_between_card_and_network_are_noticed(folder: Path, tmp_
     copy = shutil.copytree(folder, tmp_path / "copy")
     file = resolve_model(copy)
     shutil.copy(copy / "Net-Branch_1.pt", copy / "Net-Branch_2.pt")
-    with pytest.raises(ModelError, match="were exchanged while they were loaded"):
+    with pytest.raises(ModelError, match="do not match their card; a file is damaged or was exchanged"):
         create_engine(file, threads=1)
 
 

@@ -16,7 +16,7 @@ from esrface.networks.config import esr_mobile  # noqa: E402
 from esrface.networks.esr import ESR  # noqa: E402
 from esrface.networks.face_features import (  # noqa: E402
     FaceFeatures,
-    init_base_from_face_features,
+    init_from_face_features,
     read_face_features,
 )
 
@@ -47,7 +47,7 @@ def test_base_computes_the_public_features_on_grey_faces(face: np.ndarray) -> No
     grey = torch.from_numpy(cv2.resize(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), (96, 96)).astype(np.float32))
     faces = ((grey - 127.5) / 64)[None, None].repeat(2, 1, 1, 1)
     network = ESR(esr_mobile())
-    init_base_from_face_features(network, Path(ARCHIVE), faces, mean=127.5, std=64.0)
+    init_from_face_features(network, Path(ARCHIVE), faces, mean=127.5, std=64.0)
     features = FaceFeatures(read_face_features(Path(ARCHIVE)))
     with torch.no_grad():
         ours = network.eval().base(faces)

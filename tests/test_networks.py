@@ -109,6 +109,26 @@ def test_branches_that_see_a_share_of_the_channels_see_different_ones_and_export
     np.testing.assert_allclose(session.run(["logits"], {"input": faces.numpy()})[0], expected, atol=1e-5)
 
 
+def test_branches_of_a_limb_depend_on_their_own_limb_alone() -> None:
+    network = lively_network(network_config("esr9-mobile-tree"))
+    assert [network.config.limb_of(k) for k in range(9)] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    faces = faces_for(network.config)
+    with torch.no_grad():
+        before = network(faces).logits
+        for weights in network.limbs[1].parameters():
+            weights.mul_(1.1)
+        moved = (network(faces).logits - before).abs().amax(dim=(0, 2))
+    assert (moved[3:6] > 1e-4).all()
+    assert (moved[[0, 1, 2, 6, 7, 8]] == 0).all()
+
+
+def test_branches_that_limbs_cannot_share_evenly_are_refused() -> None:
+    with pytest.raises(InputError, match="9 branches cannot be spread evenly over 2 limbs"):
+        network_config("esr9-mobile-tree", limbs=2)
+    with pytest.raises(InputError, match="over 3 limbs"):
+        network_config("esr9-mobile", limbs=3)
+
+
 def test_logit_shift_moves_the_exported_logits_and_nothing_else() -> None:
     network = lively_network(network_config("esr9-small"))
     faces = {"input": faces_for(network.config).numpy()}

@@ -37,6 +37,7 @@ CONFIGS = {
     "depthwise with uneven padding": esr_mobile(blocks=3, input_size=32),
     "nothing shared": replace(lab_ensemble(), input_size=48, branches=2, base=()),
     "classifiers alone": replace(esr_lab(5), input_size=48),
+    "branches on limbs": replace(TINY, limb=(Conv(6, padding=(1, 1)), MaxPool()), limbs=3),
     "classifiers on half of the channels": replace(esr_lab(5), input_size=48, subspace=0.5),
 }
 

@@ -16,7 +16,7 @@ import pytest
 from esrface.errors import OutputError
 from esrface.results import Box, Face
 from esrface.rows import columns
-from esrface.sinks import AnnotatedPictures, CsvRows, Frame, JsonlRows, OriginalCsv, RunSettings, Sink
+from esrface.sinks import AnnotatedPictures, CsvRows, JsonlRows, OriginalCsv, Picture, RunSettings, Sink
 from esrface.sinks.original_csv import original_header
 from made_faces import make_face
 
@@ -27,12 +27,12 @@ ROW_SINKS = [pytest.param(CsvRows, id="csv"), pytest.param(JsonlRows, id="jsonl"
 RowSinkType = Callable[..., CsvRows | JsonlRows]
 
 
-def frame(name: str, faces: Sequence[Face] = (), *, image: bool = False) -> Frame:
+def frame(name: str, faces: Sequence[Face] = (), *, image: bool = False) -> Picture:
     pixels = np.full((60, 80, 3), 200, dtype=np.uint8) if image else None
-    return Frame(name, PurePath(PurePath(name).name), (80, 60), list(faces), pixels)
+    return Picture(name, PurePath(PurePath(name).name), (80, 60), list(faces), pixels)
 
 
-def write(sink: Sink, *frames: Frame) -> list[str]:
+def write(sink: Sink, *frames: Picture) -> list[str]:
     """Write what the sink wants; returns the sources written."""
     written = []
     with sink:
@@ -214,7 +214,7 @@ def test_names_that_collide_lose_no_result(tmp_path: Path) -> None:
     with OriginalCsv(tmp_path, SETTINGS, branches=9) as sink:
         for place in places:
             assert sink.wants(place, PurePath(place))
-            sink.write(Frame(place, PurePath(place), (9, 9), []))
+            sink.write(Picture(place, PurePath(place), (9, 9), []))
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.csv"))
     assert found == [".hidden.jpg.csv", "A.jpg.csv", "a.b.jpg.csv", "a.csv", "a.png.csv", "sub/a.csv"]
 

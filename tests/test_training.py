@@ -20,7 +20,7 @@ from esrface.emotions import EMOTIONS  # noqa: E402
 from esrface.errors import DataError  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
 from esrface.training.config import TrainConfig, load_config  # noqa: E402
-from esrface.training.ferplus import METRICS, train_ferplus, training_faces  # noqa: E402
+from esrface.training.ferplus import METRICS, build_network, train_ferplus, training_faces  # noqa: E402
 from esrface.training.loss import ensemble_loss  # noqa: E402
 from esrface.training.teacher import WEIGHTS, load_network  # noqa: E402
 from esrface.training.trainer import learning_rate_share  # noqa: E402
@@ -97,6 +97,34 @@ def test_a_finished_run_can_teach_and_give_its_base(data: Path, tmp_path: Path) 
     assert curve(alone)[0]["loss"] != curve(student)[0]["loss"]
     with pytest.raises(DataError, match="not the configuration"):
         train_ferplus(data, tmp_path / "lost", replace(SHORT, teachers=(str(tmp_path / "nowhere"),)))
+
+
+def test_limbs_start_where_they_are_told_and_each_has_its_teacher(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = NETWORKS["tiny"]()
+    tree = replace(whole, name="tree", base=whole.base[:2], limb=whole.base[2:], limbs=3)
+    monkeypatch.setitem(NETWORKS, "tree", lambda: tree)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for run, seed in ((first, 1), (second, 2)):
+        train_ferplus(data, run, replace(SHORT, epochs=1, seed=seed))
+    starts = (str(first), str(second), str(first))
+    still = replace(SHORT, network="tree", init=str(second), limb_init=starts, epochs=1, lr=0.0)
+    taught = replace(still, teachers=(str(first), "votes"), teacher_share=1.0)
+    grown = build_network(taught, training_faces(data))
+    sources = {run: load_network(Path(run), load_config(Path(run) / "config.yaml")) for run in starts}
+    name = "conv.weight"
+    assert torch.equal(grown.base[0].conv.weight, sources[str(second)].base[0].conv.weight)
+    for limb, run in zip(grown.limbs, starts, strict=True):
+        assert torch.equal(limb[0].state_dict()[name], sources[run].base[2].state_dict()[name])
+    train_ferplus(data, tmp_path / "tree", taught)
+    train_ferplus(data, tmp_path / "untaught", still)
+    losses = [float(curve(tmp_path / run)[0]["loss"]) for run in ("tree", "untaught")]
+    assert losses[0] != losses[1]
+    with pytest.raises(DataError, match="2 starts for 3 limbs"):
+        build_network(replace(still, limb_init=starts[:2]), training_faces(data))
+    with pytest.raises(DataError, match="not those that this network begins with"):
+        build_network(replace(still, network="esr9-small", limb_init=()), training_faces(data))
 
 
 def test_a_run_that_is_there_is_not_overwritten_nor_resumed_with_another_configuration(

@@ -96,9 +96,9 @@ def test_a_file_that_answers_otherwise_is_refused(run: Path, monkeypatch: pytest
     inputs = to_input([np.repeat(drawn_face("Happy", 1)[..., None], 3, axis=2)], spec)
     shift = np.zeros((9, 8), np.float32)
     content = to_onnx(network, half=False).SerializeToString()
-    assert verify(network, content, inputs, shift, half=False) < 1e-4
+    assert verify(network, content, inputs, shift, "fp32") < 1e-4
     with pytest.raises(ModelError, match="answers unlike the network"):
-        verify(network, content, inputs, shift + np.linspace(0, 1, 8, dtype=np.float32), half=False)
+        verify(network, content, inputs, shift + np.linspace(0, 1, 8, dtype=np.float32), "fp32")
 
 
 def test_an_unfinished_run_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

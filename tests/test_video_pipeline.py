@@ -443,3 +443,41 @@ def test_another_size_midway_is_another_shot(tmp_path: Path, recognizer: Recogni
     frames: list[Frame] = list(open_video(tmp_path / "both.ts", recognizer))
     assert [frame.size_wh for frame in frames] == [(320, 240)] * 5 + [(400, 300)] * 5
     assert [frame.track_ids for frame in frames] == [(1,)] * 5 + [(2,)] * 5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"frames": 5}, {"fps": 4}, {"every": 7}, {"every": 3, "detect_every": 4}, {"every": 200}, {}],
+)
+def test_frames_that_sampling_leaves_out_come_in_their_places(
+    recognizer: Recognizer, options: dict[str, Any]
+) -> None:
+    with open_video(MadeSource(100), recognizer, **options) as video:
+        alone = [frame.to_dict() for frame in video]
+    with open_video(MadeSource(100), recognizer, skipped=True, **options) as video:
+        together = list(video)
+    assert [frame.number for frame in together] == list(range(100))
+    assert [frame.to_dict() for frame in together if frame.processed] == alone
+    for frame in together:
+        assert frame.faces == () or frame.processed
+        assert np.array_equal(frame.image, square_frame(frame.number))
+
+
+def test_run_with_skipped_frames_can_be_resumed_anywhere(recognizer: Recognizer) -> None:
+    options: dict[str, Any] = {"every": 3, "detect_every": 2, "skipped": True}
+    with open_video(MadeSource(60), recognizer, **options) as video:
+        whole = [frame.to_dict() for frame in video]
+    with open_video(MadeSource(60), recognizer, **options) as video:
+        for frame in video:
+            if frame.number == 31:
+                break
+        checkpoint = video.checkpoint()
+    assert checkpoint is not None
+    with open_video(MadeSource(60), recognizer, resume_after=checkpoint, **options) as video:
+        rest = [frame.to_dict() for frame in video]
+    assert rest == [frame for frame in whole if frame["frame"] > checkpoint["frame"]]
+
+
+def test_live_sources_give_what_is_processed_only(recognizer: Recognizer) -> None:
+    with open_video(MadeSource(20, live=True, pause_s=0.01), recognizer, every=2, skipped=True) as video:
+        assert all(frame.processed and frame.number % 2 == 0 for frame in video)

@@ -65,6 +65,16 @@ def test_every_frame_in_order_with_its_time(tmp_path: Path, name: str, codec: st
     assert times == pytest.approx([number / 25 for number in range(20)], abs=tolerance or 1e-12)
 
 
+def test_avi_with_pictures_that_only_repeat_is_whole(tmp_path: Path) -> None:
+    stamps = [40 * n if n < 20 else 40 * n + 120 for n in range(50)]
+    write_video(tmp_path / "gap.avi", map(numbered, range(50)), rate=25, stamps=stamps, coding={"bf": "0"})
+    shown, _, problem = read_all(tmp_path / "gap.avi")
+    assert (shown, problem) == (list(range(50)), None)
+    whole = (tmp_path / "gap.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: whole.index(b"movi") + (whole.index(b"idx1") >> 1)])
+    assert "breaks off" in str(read_all(tmp_path / "cut.avi")[2])
+
+
 def test_variable_frame_rate_is_kept(tmp_path: Path) -> None:
     stamps = [0, 10, 15, 500, 501, 2000]
     write_video(tmp_path / "v.mp4", map(numbered, range(6)), stamps=stamps)

@@ -17,6 +17,7 @@ wheel = Path(sys.argv[1])
 names = zipfile.ZipFile(wheel).namelist()
 assert "esrface/models/weights/esr9-fer.onnx" in names, "the default model is not in the wheel"
 assert "esrface/py.typed" in names
+assert "esrface/models/published/esr9-affectnet.json" in names, "what can be downloaded is not in the wheel"
 assert not [name for name in names if name.startswith(("tests", "benchmarks"))], "tests are in the wheel"
 size = wheel.stat().st_size / 1e6
 assert size < 12, f"the wheel has {size:.1f} MB"

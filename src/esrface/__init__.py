@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from esrface.compat.cvision import recognize_facial_expression
+    from esrface.detection.base import Detection, Detector
     from esrface.emotions import EMOTIONS
     from esrface.errors import (
         DataError,
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
         OutputError,
     )
     from esrface.models.card import ModelCard
-    from esrface.models.registry import list_models
+    from esrface.models.registry import ModelFile, list_models
     from esrface.recognizer import Recognizer
     from esrface.results import Box, Expression, Face
-    from esrface.video.frames import Frame
-    from esrface.video.pipeline import open_video
+    from esrface.saliency import Saliency
+    from esrface.video.frames import Frame, TrackedFace
+    from esrface.video.pipeline import Video, open_video
 
 __version__ = "0.1.0"
 
@@ -41,6 +43,8 @@ __all__ = [
     "Box",
     "DataError",
     "DependencyError",
+    "Detection",
+    "Detector",
     "DeviceError",
     "EsrfaceError",
     "Expression",
@@ -49,8 +53,12 @@ __all__ = [
     "InputError",
     "ModelCard",
     "ModelError",
+    "ModelFile",
     "OutputError",
     "Recognizer",
+    "Saliency",
+    "TrackedFace",
+    "Video",
     "__version__",
     "list_models",
     "open_video",
@@ -62,6 +70,8 @@ _HOMES = {
     "Box": "results",
     "DataError": "errors",
     "DependencyError": "errors",
+    "Detection": "detection.base",
+    "Detector": "detection.base",
     "DeviceError": "errors",
     "EsrfaceError": "errors",
     "Expression": "results",
@@ -70,8 +80,12 @@ _HOMES = {
     "InputError": "errors",
     "ModelCard": "models.card",
     "ModelError": "errors",
+    "ModelFile": "models.registry",
     "OutputError": "errors",
     "Recognizer": "recognizer",
+    "Saliency": "saliency",
+    "TrackedFace": "video.frames",
+    "Video": "video.pipeline",
     "list_models": "models.registry",
     "open_video": "video.pipeline",
     "recognize_facial_expression": "compat.cvision",

@@ -50,7 +50,7 @@ def annotate(
     looks = [_look(face, abstain_below) for face in faces]
     labels = place_labels((width, height), faces, [unsure for _, unsure in looks])
     for face, (color, _) in zip(faces, looks, strict=True):
-        _draw_frame(canvas, face.box, color)
+        draw_frame(canvas, face.box, color)
     for label in labels:
         _draw_label(canvas, label, faces[label.face], *looks[label.face])
     return np.asarray(canvas)
@@ -62,7 +62,7 @@ def _look(face: Face, abstain_below: float | None) -> tuple[Color, bool]:
     return (UNSURE if unsure else EMOTION_COLORS[EMOTIONS.index(face.expression.emotion)]), unsure
 
 
-def _draw_frame(canvas: Image.Image, box: Box, color: Color) -> None:
+def draw_frame(canvas: Image.Image, box: Box, color: Color) -> None:
     """A rounded frame just inside ``box``, with a dark rim that parts it from a background of its colour."""
     side = max(box.width, box.height)
     stroke = max(1, round(min(max(side * 0.016, max(canvas.size) * 0.0012), side * 0.035)))
@@ -112,8 +112,10 @@ def _ring_mask(radius: int, stroke: int) -> Image.Image:
     return large.resize((2 * radius, 2 * radius), Image.Resampling.BOX)
 
 
-def _paste_rounded(canvas: Image.Image, box: Box, radius: float, color: Color, opacity: int = 255) -> None:
-    """A filled rectangle with smooth rounded corners."""
+def paste_rounded(
+    canvas: Image.Image, box: Box, radius: float, color: tuple[int, ...], opacity: int = 255
+) -> None:
+    """A filled rectangle with smooth rounded corners, in a colour of the canvas's mode."""
     if box.width < 1 or box.height < 1:
         return
     large = Image.new("L", (box.width * OVERSAMPLING, box.height * OVERSAMPLING), 0)
@@ -126,9 +128,9 @@ def _paste_rounded(canvas: Image.Image, box: Box, radius: float, color: Color, o
 
 def _draw_label(canvas: Image.Image, label: Label, face: Face, color: Color, unsure: bool) -> None:
     plate, size, pad = label.plate, label.font_size, label.padding
-    _paste_rounded(canvas, plate, size * 0.25, PLATE, PLATE_OPACITY)
+    paste_rounded(canvas, plate, size * 0.25, PLATE, PLATE_OPACITY)
     chip = max(2, round(size * 0.22))
-    _paste_rounded(
+    paste_rounded(
         canvas,
         Box(
             plate.x0 + pad,
@@ -173,11 +175,11 @@ def _draw_bar(
     right = plate.x1 - 2 * pad - text_size(WIDEST_NUMBER, small)[0]
     thick = max(2, round(small * 0.34))
     top = middle - thick // 2
-    _paste_rounded(canvas, Box(left, top, right, top + thick), thick / 2, TRACK)
+    paste_rounded(canvas, Box(left, top, right, top + thick), thick / 2, TRACK)
     centre = (left + right) / 2
     tip = centre + max(-1.0, min(1.0, value)) * (right - left) / 2
     start, end = round(min(centre, tip)), round(max(centre, tip))
-    _paste_rounded(canvas, Box(start, top, end, top + thick), thick / 4, color)
+    paste_rounded(canvas, Box(start, top, end, top + thick), thick / 4, color)
     notch, over = max(1, thick // 4), max(1, thick // 3)
     x = round(centre) - notch // 2
     draw.rectangle((x, top - over, x + notch - 1, top + thick + over - 1), fill=INK)

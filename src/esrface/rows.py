@@ -125,3 +125,26 @@ def picture_record(
         "model": model,
         "faces": answers,
     }
+
+
+def frame_record(
+    source: str,
+    size_wh: tuple[int, int],
+    model: str,
+    faces: Sequence[Face],
+    *,
+    frame: int,
+    time_s: float,
+    abstain_below: float | None = None,
+) -> dict[str, Any]:
+    """One frame of a video as JSON-ready data: a picture's record with ``frame`` and ``time_s``.
+
+    Args:
+        frame: Ordinal of the frame from 0.
+        time_s: Presentation time in seconds.
+
+    The others are those of ``picture_record``; faces have a ``track_id``.
+    """
+    record = picture_record(source, size_wh, model, faces, abstain_below=abstain_below)
+    place = {"frame": frame, "time_s": time_s}
+    return {"schema_version": record.pop("schema_version"), "source": record.pop("source"), **place, **record}

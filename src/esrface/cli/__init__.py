@@ -24,10 +24,12 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "image": Entry("esrface.cli.image", "Recognise the expressions of the faces in pictures."),
+    "video": Entry("esrface.cli.video", "Recognise the faces in videos, frame by frame, and who is who."),
+    "webcam": Entry("esrface.cli.webcam", "Recognise the faces before a camera."),
     "evaluate": Entry("esrface.cli.evaluate", "Judge a model on labelled faces (FER+, your own)."),
     "train": Entry("esrface.cli.train", "Train an ensemble (FER+, your own pictures)."),
     "data": Entry("esrface.cli.data", "Prepare data sets for training, and look over what is there."),
-    "models": Entry("esrface.cli.models", "List the models, or explain one."),
+    "models": Entry("esrface.cli.models", "List, explain, download, import and check models."),
     "doctor": Entry("esrface.cli.doctor", "Say what this installation can do, and what is wrong with it."),
 }
 """Commands in the order of the help page."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -113,6 +114,26 @@ class Share(_Share):
             number = -1.0
         if not 0 <= number <= 1:  # Not a number is neither.
             self.fail(f"expected a number from 0 to 1, got {value!r}", param, ctx)
+        return number
+
+
+class Amount(_Share):
+    """A number above 0, or from 0 on."""
+
+    name = "number"
+
+    def __init__(self, *, zero: bool = False) -> None:
+        self.zero = zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not (0 < number < math.inf or (self.zero and number == 0)):
+            least = "of at least 0" if self.zero else "above 0"
+            self.fail(f"expected a number {least}, got {value!r}", param, ctx)
         return number
 
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import chain, islice
-from typing import Any
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from esrface._names import printable
 from esrface.cli.app import DEBUG
-from esrface.cli.console import ConsoleHandler, make_console, people
+from esrface.cli.console import make_console, people
 from esrface.cli.options import resolve_detector, resolve_device
 from esrface.cli.picture_run import PictureRun, Tally, View
 from esrface.cli.progress import ProgressBar
+from esrface.cli.running import (
+    Options,
+    counted,
+    logging_to,
+    output_mode,
+    print_failures,
+    print_line,
+    settings_of,
+)
 from esrface.cli.streams import ReaderGone, print_json
 from esrface.cli.table import FaceTable
 from esrface.images import DEFAULT_MAX_PIXELS
@@ -30,16 +37,14 @@ from esrface.sinks import (
     BranchSheets,
     CsvRows,
     EmotionSheets,
-    Frame,
     JsonlRows,
     OriginalCsv,
+    Picture,
     RunSettings,
     Sink,
 )
 from esrface.sources import STDIN, PictureSource, find_images
 from esrface.threads import resolve_threads
-
-Options = Mapping[str, Any]
 
 _log = logging.getLogger("esrface")
 
@@ -56,7 +61,7 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
     _check(paths, options)
     console = make_console()
     with ExitStack() as stack:
-        stack.enter_context(_logging_to(console, quiet=options["quiet"], debug=ctx.meta[DEBUG]))
+        stack.enter_context(logging_to(console, quiet=options["quiet"], debug=ctx.meta[DEBUG]))
         _mention_what_draws_nothing(options)
         every_source = _find(paths, options)
         first = list(islice(every_source, 2))
@@ -137,8 +142,7 @@ def _recognizer(options: Options, *, threads: int) -> Recognizer:
 
 def _sinks(options: Options, recognizer: Recognizer) -> list[Sink]:
     """The outputs in files; a picture's own files before its rows, which therefore say that it is done."""
-    settings = _settings(options, recognizer)
-    mode = "overwrite" if options["overwrite"] else "resume" if options["resume"] else "refuse"
+    settings, mode = RunSettings(settings_of(options, recognizer)), output_mode(options)
     branches, abstain_below = recognizer.card.branches, options["abstain_below"]
     sinks: list[Sink] = []
     if options["output"]:
@@ -165,27 +169,14 @@ def _enter(sinks: Sequence[Sink], stack: ExitStack) -> Sequence[Sink]:
     return sinks
 
 
-def _settings(options: Options, recognizer: Recognizer) -> RunSettings:
-    names = ("vote", "batch_norm", "abstain_below", "max_faces", "min_face", "min_score")
-    return RunSettings(
-        {
-            "model": recognizer.card.name,
-            "sha256": recognizer.card.sha256,
-            "detector": recognizer.detector.name,
-            "mirror": recognizer.mirror,
-            **{name: options[name] for name in names},
-        }
-    )
-
-
 def _views(options: Options, console: Console, recognizer: Recognizer) -> list[View]:
     """Standard output for programs, or else the table for people."""
     abstain_below = options["abstain_below"]
     if options["as_json"]:
         model = recognizer.card.name
         return [
-            lambda frame: print_json(
-                picture_record(frame.source, frame.size_wh, model, frame.faces, abstain_below=abstain_below)
+            lambda one: print_json(
+                picture_record(one.source, one.size_wh, model, one.faces, abstain_below=abstain_below)
             )
         ]
     if options["quiet"]:
@@ -197,8 +188,8 @@ def _views(options: Options, console: Console, recognizer: Recognizer) -> list[V
         at_most=SHOWN_BESIDE_FILES if any(options[name] for name in RESULTS) else None,
     )
 
-    def show(frame: Frame) -> None:
-        table.add(frame)
+    def show(picture: Picture) -> None:
+        table.add(picture.source, picture.faces)
         if people(console).gone and not people(console).failed:
             raise ReaderGone
 
@@ -211,51 +202,24 @@ def _wants_progress(options: Options) -> bool:
     return not options["quiet"] and not mixed
 
 
-@contextmanager
-def _logging_to(console: Console, *, quiet: bool, debug: bool) -> Iterator[None]:
-    """Show what the library logs: only errors if ``quiet``, and everything to ``debug``."""
-    handler = ConsoleHandler(console, logging.DEBUG if debug else logging.ERROR if quiet else logging.INFO)
-    level = _log.level
-    _log.addHandler(handler)
-    _log.setLevel(handler.level)
-    try:
-        yield
-    finally:
-        _log.removeHandler(handler)
-        _log.setLevel(level)
-
-
 def _report(console: Console, tally: Tally, options: Options, recognizer: Recognizer, seconds: float) -> None:
     """What failed, one line each, and a summary."""
     failures = tally.failures
-    if len(failures) > 1 or (failures and tally.pictures + tally.kept):
-        _line(console, f"{_count(len(failures), 'failure')}:")
-        for failure in failures:
-            _line(console, f"  {failure}")
-    elif failures:
-        _line(console, f"esrface: {failures[0]}")
+    print_failures(console, failures, alone=not tally.pictures + tally.kept)
     if options["quiet"] or options["as_json"] or not tally.pictures + tally.kept:
         return
-    parts = [f"{_count(tally.pictures, 'picture')}, {_count(tally.faces, 'face')}"]
+    parts = [f"{counted(tally.pictures, 'picture')}, {counted(tally.faces, 'face')}"]
     if tally.abstained:
         parts.append(f"{tally.abstained} below {options['abstain_below']:g}")
     if tally.kept:
-        parts.append(f"{_count(tally.kept, 'picture')} done before")
+        parts.append(f"{counted(tally.kept, 'picture')} done before")
     if failures:
         parts.append(f"{len(failures)} failed")
     parts.append(f"{seconds:.2f} s")
     parts.append(f"{recognizer.card.name} with {recognizer.detector.name}")
-    _line(console, ", ".join(parts), style="dim")
+    print_line(console, ", ".join(parts), style="dim")
     if "circumplex" in tally.affect_sources:
-        _line(console, "valence and arousal are read out of the emotions (circumplex)", style="dim")
+        print_line(console, "valence and arousal are read out of the emotions (circumplex)", style="dim")
     written = [printable(options[name]) for name in RESULTS if options[name]]
     if written:
-        _line(console, f"written: {', '.join(written)}", style="dim")
-
-
-def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(text, style=style), soft_wrap=True)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+        print_line(console, f"written: {', '.join(written)}", style="dim")

@@ -20,7 +20,7 @@ ORIGINAL_DETECTORS = {"1": "dlib-optimized", "2": "dlib-cnn", "3": "haar"}
 """What the original's ``-fd`` numbers mean."""
 
 
-def _all_of(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+def all_of(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     """One decorator that adds all these options, which stay in this order on the help page."""
 
     def decorate(command: F) -> F:
@@ -31,7 +31,7 @@ def _all_of(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-recognition_options = _all_of(
+recognition_options = all_of(
     option(
         RECOGNITION,
         "--model",
@@ -79,7 +79,7 @@ recognition_options = _all_of(
 """The options about model, device and answer."""
 
 
-detection_options = _all_of(
+detection_options = all_of(
     option(
         DETECTION,
         "--detector",
@@ -122,7 +122,7 @@ detection_options = _all_of(
 """The options about finding faces."""
 
 
-original_options = _all_of(
+original_options = all_of(
     option(ORIGINAL, "-d", "--display", is_flag=True, help="A window (comes with a later version)."),
     option(
         ORIGINAL,

@@ -16,15 +16,15 @@ from esrface.cli.streams import ReaderGone
 from esrface.errors import EsrfaceError, OutputError
 from esrface.images import load_image
 from esrface.recognizer import Recognizer
-from esrface.sinks import Frame, Sink
+from esrface.sinks import Picture, Sink
 from esrface.sources import PictureSource
 
 _log = logging.getLogger("esrface")
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-View = Callable[[Frame], None]
-"""Shows a frame to somebody; ``ReaderGone`` when nobody is there any more."""
+View = Callable[[Picture], None]
+"""Shows a picture to somebody; ``ReaderGone`` when nobody is there any more."""
 
 
 @dataclass
@@ -103,9 +103,9 @@ class PictureRun:
             ordered_map(self._recognise, self._jobs(sources), workers=workers, ahead=ahead)
         ) as results:
             for job, future in results:
-                frame = self._outcome(job, future)
-                if frame is not None:
-                    self._deliver(job, frame)
+                picture = self._outcome(job, future)
+                if picture is not None:
+                    self._deliver(job, picture)
                 after_each(self.tally)
 
     def _jobs(self, sources: Iterable[PictureSource]) -> Iterator[Job]:
@@ -120,7 +120,7 @@ class PictureRun:
             else:
                 yield Job(source, sinks)
 
-    def _recognise(self, job: Job) -> Frame:
+    def _recognise(self, job: Job) -> Picture:
         """In one of several threads."""
         if job.problem is not None:
             raise job.problem
@@ -128,12 +128,12 @@ class PictureRun:
         pixels = load_image(source.read(), max_pixels=self._max_pixels, name=source.name)
         height, width = pixels.shape[:2]
         faces = self._recognizer(pixels, saliency=self._saliency)
-        return Frame(
+        return Picture(
             source.name, source.relative, (width, height), faces, pixels if self._keeps_pixels else None
         )
 
-    def _outcome(self, job: Job, future: Future[Frame]) -> Frame | None:
-        """The frame, or None after noting why there is none."""
+    def _outcome(self, job: Job, future: Future[Picture]) -> Picture | None:
+        """The picture, or None after noting why there is none."""
         error = future.exception()
         if error is None:
             return future.result()
@@ -150,7 +150,7 @@ class PictureRun:
         _log.debug("%s", line, exc_info=error)
         return None
 
-    def _deliver(self, job: Job, frame: Frame) -> None:
+    def _deliver(self, job: Job, picture: Picture) -> None:
         targets: list[tuple[list[Any], Any, View]] = [
             *((self._sinks, sink, sink.write) for sink in job.sinks if sink in self._sinks),
             *((self._views, view, view) for view in self._views),
@@ -158,7 +158,7 @@ class PictureRun:
         failed = False
         for group, target, write in targets:
             try:
-                write(frame)
+                write(picture)
             except (ReaderGone, BrokenPipeError):
                 group.remove(target)
                 if not self._sinks and not self._views:
@@ -170,10 +170,10 @@ class PictureRun:
                 self.tally.failures.append(str(error))
                 failed = True
         if not failed:
-            self._count(frame)
+            self._count(picture)
 
-    def _count(self, frame: Frame) -> None:
-        expressions = [face.expression for face in frame.faces]
+    def _count(self, picture: Picture) -> None:
+        expressions = [face.expression for face in picture.faces]
         self.tally.pictures += 1
         self.tally.faces += len(expressions)
         if self._abstain_below is not None:

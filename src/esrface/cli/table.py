@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
@@ -14,7 +15,6 @@ from esrface._names import printable
 from esrface._numbers import percent, signed
 from esrface.emotions import EMOTION_COLORS, EMOTIONS
 from esrface.results import Face
-from esrface.sinks import Frame
 
 BAR_CELLS = 10
 GAP = "  "
@@ -24,7 +24,7 @@ LONGEST_NAME = 48
 
 @dataclass(frozen=True)
 class Column:
-    """A column after the picture's name."""
+    """A column after the name."""
 
     title: str
     cells: int
@@ -48,6 +48,7 @@ class FaceTable:
 
     Args:
         console: Where to; its width decides which columns there are.
+        title: Of the first column, which says where faces are: the picture's name, or the frame's time.
         branches: Whether a line says how the branches voted.
         abstain_below: Confidence below which an emotion is shown with a question mark.
         at_most: Pictures to show before a last line says that there are more; None: all.
@@ -57,11 +58,13 @@ class FaceTable:
         self,
         console: Console,
         *,
+        title: str = "Picture",
         branches: bool = False,
         abstain_below: float | None = None,
         at_most: int | None = None,
     ) -> None:
         self._console = console
+        self._title = title
         self._branches = branches
         self._abstain_below = abstain_below
         self._left = at_most
@@ -78,8 +81,14 @@ class FaceTable:
         rest = width - sum(column.cells + len(GAP) for column in self._columns)
         self._name_cells = max(SHORTEST_NAME, min(rest, LONGEST_NAME))
 
-    def add(self, frame: Frame) -> None:
-        """Print a picture's lines."""
+    def add(self, name: str, faces: Sequence[Face], marks: Sequence[str] = ()) -> None:
+        """Print the lines of a picture or frame.
+
+        Args:
+            name: Its name (shortened at its beginning where it is too long).
+            faces: One line each.
+            marks: What stands after the name in each face's line; the name itself is in the first one only.
+        """
         if self._left is not None:
             if self._left == 0:
                 self._print(Text(f"{self._dots} further pictures are not shown, only written", style="dim"))
@@ -88,14 +97,14 @@ class FaceTable:
                 return
         if not self._shown:
             titles = [_fit(column.title, column.cells) for column in self._columns]
-            self._print(Text(GAP.join([_fit("Picture", self._name_cells), *titles]), style="bold"))
+            self._print(Text(GAP.join([_fit(self._title, self._name_cells), *titles]), style="bold"))
         self._shown += 1
-        name = self._shorten(printable(frame.source))
-        if not frame.faces:
+        name = self._shorten(printable(name))
+        if not faces:
             self._print(Text(_fit(name, self._name_cells) + GAP).append("no face", style="dim"))
-        for face in frame.faces:
-            self._print(self._line(name, face))
-            name = ""
+        for index, face in enumerate(faces):
+            self._print(self._line(name + (marks[index] if marks else ""), face))
+            name = " " * cell_len(name)
             if self._branches:
                 self._print(Text(GAP + self._votes(face), style="dim"))
 

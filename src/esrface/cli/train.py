@@ -10,6 +10,14 @@ from esrface.cli.group import CommandGroup
 DATA_SETS = {
     "ferplus": Entry("esrface.cli.train_ferplus", "FER+, the recipe of the shipped model."),
     "folder": Entry("esrface.cli.train_folder", "Your own pictures, sorted into folders by emotion."),
+    "affectnet-discrete": Entry(
+        "esrface.cli.train_affectnet_discrete", "The paper's ESR-9 from nothing on AffectNet's emotions."
+    ),
+    "affectnet-continuous": Entry(
+        "esrface.cli.train_affectnet_continuous", "Its layer for valence and arousal, on AffectNet."
+    ),
+    "ferplus-paper": Entry("esrface.cli.train_ferplus_paper", "The paper's fine-tuning of ESR-9 on FER+."),
+    "ckplus": Entry("esrface.cli.train_ckplus", "The paper's comparison on CK+, in ten trials."),
 }
 
 

@@ -21,6 +21,7 @@ from esrface.cli.training import (
     recipe_option,
     resume_option,
     schedule_options,
+    tensorboard_option,
 )
 
 if TYPE_CHECKING:
@@ -78,12 +79,22 @@ if TYPE_CHECKING:
 )
 @recipe_option
 @schedule_options(epochs=12, batch=64)
+@tensorboard_option
 @option(MODEL, "--name", default="model", metavar="NAME", help="Name on the card.  [default: model]")
 @option(
     MODEL,
     "--mirror/--no-mirror",
     default=False,
     help="Whether the card asks for the mirror pass: better and twice as slow.  [default: no]",
+)
+@option(
+    MODEL,
+    "--model-precision",
+    type=Name(["fp32", "fp16", "int8"]),
+    default="fp16",
+    metavar="fp32|fp16|int8",
+    help="Of the model file; int8 is the smallest and fastest, its effect stands in the card.  "
+    "[default: fp16]",
 )
 @option(
     MODEL,
@@ -101,36 +112,50 @@ def command(
     name: str,
     mirror: bool,
     share: float,
+    model_precision: str,
     device: str,
     threads: int | None,
     recipe: Path | None,
+    tensorboard: bool,
     **settings: Any,
 ) -> int:
     """Train an ensemble on FER+ and write its model file and card.
 
     A run folder holds config.yaml, metrics.csv (a row an epoch), a checkpoint to go on from, and at the end
     weights.safetensors, model.onnx and card.json.
+
+    Several GPUs: torchrun --nproc-per-node N -m esrface train ferplus …
     """
-    prepare_torch(device, threads)
+    prepare_torch(device, threads, tensorboard=tensorboard)
     from esrface.cli.console import make_console
     from esrface.training.config import TrainConfig, load_config
+    from esrface.training.distributed import ranks_of_torchrun
     from esrface.training.export import ExportOptions, export_ferplus_run
     from esrface.training.ferplus import train_ferplus
 
     config = replace(load_config(recipe) if recipe else TrainConfig(), **given(settings))
     console = make_console()
-    with TrainingProgress(console, config.epochs) as progress:
+    with (
+        ranks_of_torchrun(device) as (ranks, own_device),
+        TrainingProgress(console, config.epochs) as progress,
+    ):
+        console.quiet = not ranks.is_first
         train_ferplus(
             data,
             out,
             config,
-            device=device,
+            device=own_device,
             resume=resume,
+            ranks=ranks,
+            tensorboard=tensorboard,
             progress=progress.step,
             report=lambda epoch, result: progress.line(_epoch_line(epoch, config.epochs, result)),
         )
+    if not ranks.is_first:
+        return 0
     console.print("Writing model.onnx and card.json …")
-    model = export_ferplus_run(out, data, ExportOptions(name=name, mirror=mirror, share=share))
+    options = ExportOptions(name=name, mirror=mirror, share=share, precision=model_precision)
+    model = export_ferplus_run(out, data, options)
     best = model.card.scores[0]
     console.print(
         f"{out}: accuracy {best['accuracy']:.2%}, mean recall {best['mean_recall']:.2%} on {best['images']} "

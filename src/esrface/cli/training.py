@@ -37,6 +37,11 @@ recipe_option = option(
 )
 
 
+tensorboard_option = option(
+    DATA, "--tensorboard", is_flag=True, help="Log for TensorBoard too, into RUN/tensorboard."
+)
+
+
 def schedule_options(epochs: int, batch: int) -> Callable[[Any], Any]:
     """Options about how long, how fast and on what, with their defaults in the help texts."""
     decorators = (
@@ -82,7 +87,7 @@ def given(settings: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value not in (None, ())}
 
 
-def prepare_torch(device: str, threads: int | None) -> int:
+def prepare_torch(device: str, threads: int | None, *, tensorboard: bool = False) -> int:
     """Make sure that training can run here, and let torch use the threads; returns their number.
 
     Raises:
@@ -90,6 +95,10 @@ def prepare_torch(device: str, threads: int | None) -> int:
         DeviceError: The device cannot be used.
     """
     require_training()
+    if tensorboard:
+        from esrface.training.tensorboard import require_tensorboard
+
+        require_tensorboard()
     import torch
 
     from esrface.threads import resolve_threads

@@ -99,7 +99,15 @@ class TorchEngine:
     def check(self, card: ModelCard) -> None:
         """Raise ModelError unless the files are those that ``card`` was made from."""
         if self._sha256 != card.sha256:
-            raise ModelError(f"the weights in {self._name} were exchanged while they were loaded: try again")
+            raise ModelError(
+                f"the weights in {self._name} do not match their card; a file is damaged or was exchanged: "
+                "copy or download them again"
+            )
+        if (self.branches, self.input_shape) != (
+            card.branches,
+            (card.input.channels, *[card.input.size] * 2),
+        ):
+            raise ModelError(f"the weights in {self._name} and their card describe different networks")
         if card.affect_source == "network" and not self.has_affect:
             raise ModelError(f"the weights in {self._name} have no affect layer, the card says they have")
 

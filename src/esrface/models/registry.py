@@ -1,14 +1,20 @@
-"""Which model is meant: a shipped name, an ``.onnx`` file, a folder of a training run or of the original."""
+"""Which model is meant: a name, an ``.onnx`` file, a folder of a training run or of the original's weights.
+
+Names are those of the shipped models, then those of the models folder (`esrface.models.installed`).
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from esrface._suggest import unknown_name
 from esrface.errors import ModelError
 from esrface.models.card import ModelCard
+from esrface.models.installed import installed_folder, installed_names
+from esrface.models.manifest import published_names
 from esrface.models.original import is_original, original_card, read_state_files
 
 DEFAULT_MODEL = "esr9-fer"
@@ -25,7 +31,8 @@ RUN_CARD = "card.json"
 class ModelFile:
     """A model found: its ONNX file and its card, which has been read and checked.
 
-    The original's weights come without a card; theirs is made from the files.
+    The original's weights come without a card: where none was put beside them by a download or an import,
+    it is made from the files.
     """
 
     path: Path
@@ -67,9 +74,9 @@ def resolve_model(model: str | Path | None = None) -> ModelFile:
     """Find a model.
 
     Args:
-        model: None (the default model), a shipped name, a path of an ``.onnx`` file with its card
-            (same name, ``.json``) beside it, a folder with ``model.onnx`` and ``card.json``, or a folder of
-            the original's ``.pt`` files.
+        model: None (the default model), a name of a shipped, downloaded or imported model, a path of
+            an ``.onnx`` file with its card (same name, ``.json``) beside it, a folder with ``model.onnx`` and
+            ``card.json``, or a folder of the original's ``.pt`` files.
 
     Raises:
         ModelError: Nothing of the kind is there (the nearest name is suggested), or the card is unusable.
@@ -82,7 +89,7 @@ def resolve_model(model: str | Path | None = None) -> ModelFile:
             )
     if str(model) in shipped_names():
         return _with_card(WEIGHTS / f"{model}.onnx", WEIGHTS / f"{model}.json")
-    path = Path(model)
+    path = installed_folder(str(model)) or Path(model)
     try:
         return _from_path(path, str(model))
     except OSError as error:
@@ -90,8 +97,19 @@ def resolve_model(model: str | Path | None = None) -> ModelFile:
 
 
 def list_models() -> list[ModelFile]:
-    """The shipped models, the default one first, then by name."""
-    return [resolve_model(name) for name in shipped_names()]
+    """The shipped models, the default one first, then those of the models folder, by name.
+
+    A model of the models folder that cannot be used is left out, with a warning in the log.
+    """
+    files = [resolve_model(name) for name in shipped_names()]
+    for name in installed_names():
+        if name in shipped_names():
+            continue
+        try:
+            files.append(resolve_model(name))
+        except ModelError as error:
+            logging.getLogger(__name__).warning("%s (a model in the models folder)", error)
+    return files
 
 
 def shipped_names() -> tuple[str, ...]:
@@ -111,13 +129,18 @@ def _from_path(path: Path, given: str) -> ModelFile:
         return _with_card(path, path.with_name(RUN_CARD) if in_run else beside)
     if path.exists():
         raise ModelError(f"{path} is no model: give a shipped name, an .onnx file or a training run's folder")
-    raise ModelError(f"{unknown_name('model', given, shipped_names())}, or give an .onnx file")
+    if given in published_names():
+        raise ModelError(f"the model '{given}' is not on this machine yet: esrface models download {given}")
+    known = dict.fromkeys((*shipped_names(), *installed_names(), *published_names()))
+    raise ModelError(f"{unknown_name('model', given, known)}, or give an .onnx file")
 
 
 def _from_folder(folder: Path) -> ModelFile:
     if (folder / RUN_MODEL).is_file():
         return _with_card(folder / RUN_MODEL, folder / RUN_CARD)
     if is_original(folder):
+        if (folder / RUN_CARD).is_file():
+            return _with_card(folder, folder / RUN_CARD)
         return ModelFile(folder, original_card(read_state_files(folder)))
     raise ModelError(
         f"the folder {folder} holds no {RUN_MODEL}: give the folder of a finished training run or of the "

@@ -39,10 +39,17 @@ class MaxPool:
 
 Layer = Conv | MaxPool
 
+_STACKS = ("base", "limb", "branch")
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """An ensemble with a shared base and independent branches of equal shape."""
+    """An ensemble with a shared base and independent branches of equal shape.
+
+    Between the two there may be limbs: stacks of equal shape that start at the base and carry some branches
+    each, so that neighbours share more than strangers do (a tree; Lee et al., 2015, "Why M heads are better
+    than one"). It is the paper's branching level, chosen twice.
+    """
 
     name: str
     input_size: int
@@ -51,19 +58,31 @@ class NetworkConfig:
     base: tuple[Layer, ...]
     branch: tuple[Layer, ...]
     """Layers of one branch before its global average pooling and linear classifier."""
+    limb: tuple[Layer, ...] = ()
+    """Layers of one limb; none: branches start at the base."""
+    limbs: int = 1
+    """How many limbs there are; the branches are spread evenly over them, in their order."""
     branches: int = 9
     emotions: int = 8
     affect: bool = False
     """Whether each branch ends in a linear layer from ReLU(logits) to [valence, arousal]."""
     subspace: float = 1.0
-    """Share of the base's channels that each branch looks at, a random choice of its own (Ho, 1998)."""
+    """Share of the channels before it that each branch looks at, a random choice of its own (Ho, 1998)."""
     dropout: float = 0.0
     """Dropout on the features in front of each branch's classifier, in training only."""
+
+    def __post_init__(self) -> None:
+        if self.branches % self.limbs or (self.limbs > 1 and not self.limb):
+            raise InputError(f"{self.branches} branches cannot be spread evenly over {self.limbs} limbs")
+
+    def limb_of(self, branch: int) -> int:
+        """Which limb carries the branch."""
+        return branch * self.limbs // self.branches
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data; `network_from_dict` reads it back."""
         plain = asdict(self)
-        for part in ("base", "branch"):
+        for part in _STACKS:
             plain[part] = [
                 {"type": type(layer).__name__, **layer_dict}
                 for layer, layer_dict in zip(getattr(self, part), plain[part], strict=True)
@@ -74,8 +93,8 @@ class NetworkConfig:
 def network_from_dict(plain: Mapping[str, Any]) -> NetworkConfig:
     """The configuration that `NetworkConfig.to_dict` wrote."""
     fields = dict(plain)
-    for part in ("base", "branch"):
-        fields[part] = tuple(_layer_from_dict(layer) for layer in plain[part])
+    for part in _STACKS:
+        fields[part] = tuple(_layer_from_dict(layer) for layer in plain.get(part, ()))
     return NetworkConfig(**fields)
 
 
@@ -168,6 +187,24 @@ def esr_mobile_halves() -> NetworkConfig:
     return replace(esr_mobile(), name="esr9-mobile-halves", subspace=0.5)
 
 
+def esr_mobile_tree(fork: int = 5, blocks: int = 9, limbs: int = 3) -> NetworkConfig:
+    """The same tree-wise: the base ends after ``fork`` blocks, ``limbs`` limbs go on to ``blocks`` apart.
+
+    Branches of different limbs share what costs most (the large maps of the first blocks) and nothing that
+    tells emotions apart, so that they err on different faces.
+    """
+    whole = esr_mobile(blocks)
+    cut = 1 + 2 * fork
+    return replace(
+        whole,
+        name="esr9-mobile-tree",
+        base=whole.base[:cut],
+        limb=whole.base[cut:],
+        limbs=limbs,
+        subspace=0.5,
+    )
+
+
 def esr_lab(level: int = 3) -> NetworkConfig:
     """ESR-4 "in the lab" as published, for 96x96 grey faces: branches start after ``level`` convolutions.
 
@@ -210,6 +247,7 @@ def lab_ensemble() -> NetworkConfig:
 NETWORKS: Mapping[str, Callable[[], NetworkConfig]] = {
     "esr9-mobile": esr_mobile,
     "esr9-mobile-halves": esr_mobile_halves,
+    "esr9-mobile-tree": esr_mobile_tree,
     "esr9-small": esr_small,
     "esr9-published": esr_published,
     "esr4-lab": esr_lab,

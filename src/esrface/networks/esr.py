@@ -63,9 +63,9 @@ class Branch(nn.Module):
     """One independent branch: its own convolutions and its own classifier.
 
     Args:
-        in_channels: of the shared features.
+        in_channels: of the features that it grows from.
         config: of the whole network.
-        number: of this branch; decides which of the shared channels it sees where it sees but a share.
+        number: of this branch; decides which of these channels it sees where it sees but a share.
     """
 
     seen: Tensor
@@ -97,19 +97,26 @@ class Branch(nn.Module):
 class ESR(nn.Module):
     """A shared base and K branches, built from a `NetworkConfig`; where the base is empty, K whole networks.
 
+    Where the configuration has limbs, branches grow from these instead of from the base.
+
     Input: (N, C, S, S) float, normalised as the model's card says (C and S are the configuration's).
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.base, channels = _stack(config.input_channels, config.base)
+        self.base, shared = _stack(config.input_channels, config.base)
+        limbs = [_stack(shared, config.limb) for _ in range(config.limbs)]
+        self.limbs = nn.ModuleList(limb for limb, _ in limbs)
+        channels = limbs[0][1]
         self.branches = nn.ModuleList(Branch(channels, config, number) for number in range(config.branches))
 
     def forward(self, x: Tensor) -> ESROutput:
         """Logits, affect and class maps of every branch; the base runs once."""
         shared = self.base(x)
-        logits, affect, class_maps = zip(*(branch(shared) for branch in self.branches), strict=True)
+        features = [limb(shared) for limb in self.limbs]
+        answers = (branch(features[self.config.limb_of(k)]) for k, branch in enumerate(self.branches))
+        logits, affect, class_maps = zip(*answers, strict=True)
         return ESROutput(
             torch.stack(logits, dim=1),
             torch.stack(affect, dim=1) if self.config.affect else None,

@@ -121,21 +121,24 @@ def convolution_of(weights: Weights, index: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy()), torch.from_numpy(bias.copy())
 
 
-def init_base_from_face_features(network: ESR, path: Path, faces: Tensor, mean: float, std: float) -> None:
-    """Fill the shared base of a grey MobileNet ESR in place, so that it computes the public features.
+def init_from_face_features(network: ESR, path: Path, faces: Tensor, mean: float, std: float) -> None:
+    """Fill base and limbs of a grey MobileNet ESR in place, so that they compute the public features.
 
     Args:
-        network: built from `esrface.networks.config.esr_mobile`.
+        network: built from `esrface.networks.config.esr_mobile` or one of its kind.
         path: the npm archive or a folder, see `read_face_features`.
         faces: (N, 1, S, S) normalised grey faces that give the batch norms their running statistics.
         mean: what was subtracted from the pixels (0-255) of ``faces``.
         std: what they were divided by.
     """
     weights = read_face_features(path)
-    blocks = [module for module in network.base if isinstance(module, ConvBlock)]
-    x = faces
-    with torch.no_grad():
-        for index, block in enumerate(blocks):
+    base, *limbs = (
+        [block for block in stack.modules() if isinstance(block, ConvBlock)]
+        for stack in (network.base, *network.limbs)
+    )
+    for limb in limbs:
+        x = faces
+        for index, block in enumerate([*base, *limb]):
             weight, bias = convolution_of(weights, index)
             if index == 0:
                 weight, bias = _for_grey_input(weight, bias, mean, std)
@@ -143,14 +146,20 @@ def init_base_from_face_features(network: ESR, path: Path, faces: Tensor, mean: 
                 raise DataError(
                     f"the face features do not fit network {network.config.name!r} (layer {index})"
                 )
-            block.conv.weight.copy_(weight)
-            response = _response(block, x)
-            variance, average = torch.var_mean(response, dim=(0, 2, 3), correction=0)
-            block.bn.running_mean.copy_(average)  # type: ignore[union-attr]
-            block.bn.running_var.copy_(variance)  # type: ignore[union-attr]
-            block.bn.weight.copy_((variance + block.bn.eps).sqrt())
-            block.bn.bias.copy_(average + bias)
-            x = torch.clamp(response + bias.view(1, -1, 1, 1), 0, 6)
+            x = _fill(block, weight, bias, x)
+
+
+@torch.no_grad()
+def _fill(block: ConvBlock, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    """Let the block compute ReLU6 of the convolution, with the statistics of ``x``, and answer to ``x``."""
+    block.conv.weight.copy_(weight)
+    response = _response(block, x)
+    variance, average = torch.var_mean(response, dim=(0, 2, 3), correction=0)
+    block.bn.running_mean.copy_(average)  # type: ignore[union-attr]
+    block.bn.running_var.copy_(variance)  # type: ignore[union-attr]
+    block.bn.weight.copy_((variance + block.bn.eps).sqrt())
+    block.bn.bias.copy_(average + bias)
+    return torch.clamp(response + bias.view(1, -1, 1, 1), 0, 6)
 
 
 def _for_grey_input(weight: Tensor, bias: Tensor, mean: float, std: float) -> tuple[Tensor, Tensor]:

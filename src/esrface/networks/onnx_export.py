@@ -2,7 +2,8 @@
 
 The graph is written layer by layer instead of traced, so that it is exactly what a fast engine wants: batch
 norms folded into the convolutions, paddings inside them, and the K branches of equal shape side by side in
-one grouped convolution per layer. Branches stay independent: a group sees its own branch's channels only.
+one grouped convolution per layer. Limbs, which are wide, stay by themselves and are laid end to end for them.
+Branches stay independent: a group sees its own branch's channels only.
 Normalisation by each face's own statistics (`esrface.networks.esr.use_face_statistics`) cannot be folded and
 becomes the operator that does just that, InstanceNormalization.
 
@@ -42,8 +43,10 @@ def to_onnx(network: ESR, *, logit_shift: Array | None = None, half: bool = True
     x = "input"
     for module in network.base:
         x = graph.layer(x, [module], "base")
+    if config.limb:
+        x = graph.node("Concat", [_limb(graph, x, limb) for limb in network.limbs], "limbs", axis=1)
     branches = [branch for branch in network.branches if isinstance(branch, Branch)]
-    x = _branches(graph, x, branches, logit_shift)
+    x = _branches(graph, x, branches, config.limbs, logit_shift)
     outputs = [
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", config.branches, config.emotions]),
         helper.make_tensor_value_info(
@@ -64,19 +67,29 @@ def to_onnx(network: ESR, *, logit_shift: Array | None = None, half: bool = True
     return model
 
 
-def _branches(graph: _Graph, shared: str, branches: Sequence[Branch], logit_shift: Array | None) -> str:
+def _limb(graph: _Graph, x: str, limb: nn.Module) -> str:
+    for module in limb.children():
+        x = graph.layer(x, [module], "limb")
+    return x
+
+
+def _branches(
+    graph: _Graph, shared: str, branches: Sequence[Branch], limbs: int, logit_shift: Array | None
+) -> str:
+    """Classifiers' logits and maps of all branches from the limbs' channels, laid end to end."""
     count = len(branches)
     emotions = branches[0].classifier.out_channels
     seen = [(branch.seen.numpy(), branch.in_channels) for branch in branches]
     x, inside = shared, False
     for layers in zip(*(branch.features for branch in branches), strict=True):
-        x = graph.layer(x, layers, "branches", grouped=inside, seen=None if inside else seen)
+        groups = count if inside else limbs
+        x = graph.layer(x, layers, "branches", groups=groups, seen=None if inside else seen)
         inside = inside or isinstance(layers[0], ConvBlock)
     weights = [_array(branch.classifier.weight) for branch in branches]
     if not inside:  # Classifiers right on the shared maps.
         weights = list(map(_spread, weights, seen))
     classifiers = graph.weight(np.concatenate(weights))
-    flat = graph.node("Conv", [x, classifiers], "classifiers", group=count if inside else 1)
+    flat = graph.node("Conv", [x, classifiers], "classifiers", group=count if inside else limbs)
     # The maps' own height and width: axes of a reshape that are 0 are copied, -1 is inferred once, so the
     # (N, K*8, h, w) maps become (N, K, 8, h*w) for the mean and get their space back from its shape.
     pooled = graph.node("ReduceMean", [flat], "pooled", axes=[2, 3], keepdims=0)
@@ -121,7 +134,7 @@ class _Graph:
         modules: Sequence[nn.Module],
         where: str,
         *,
-        grouped: bool = False,
+        groups: int = 1,
         seen: Sequence[tuple[NDArray[np.int64], int]] | None = None,
     ) -> str:
         """One layer of one or several parallel stacks.
@@ -130,8 +143,8 @@ class _Graph:
             x: the layer's input.
             modules: the same layer of each stack.
             where: label of the nodes.
-            grouped: the stacks' channels are apart already.
-            seen: which channels of the common ``x`` each stack reads, and how many there are; None: all.
+            groups: into how many parts the channels of ``x`` are apart; the stacks are spread over them.
+            seen: which channels of its part each stack reads, and how many there are; None: all.
         """
         module = modules[0]
         if isinstance(module, nn.MaxPool2d):
@@ -147,7 +160,7 @@ class _Graph:
         if seen is not None:
             weights = tuple(map(_spread, weights, seen))
         spec = blocks[0].spec
-        x = self._conv(x, np.concatenate(weights), biases, spec, len(blocks), grouped, where)
+        x = self._conv(x, np.concatenate(weights), biases, spec, groups, where)
         if norms:
             x = self._instance_norm(x, norms, where)
         if spec.activation == "relu6":
@@ -171,14 +184,9 @@ class _Graph:
         weight: Array,
         biases: Sequence[Array],
         spec: Conv,
-        stacks: int,
-        grouped: bool,
+        groups: int,
         where: str,
     ) -> str:
-        if spec.depthwise:
-            groups = len(weight)
-        else:
-            groups = stacks if grouped else 1
         before, after = spec.padding
         return self.node(
             "Conv",
@@ -187,7 +195,7 @@ class _Graph:
             kernel_shape=[spec.kernel, spec.kernel],
             strides=[spec.stride, spec.stride],
             pads=[before, before, after, after],
-            group=groups,
+            group=len(weight) if spec.depthwise else groups,
         )
 
     def node(

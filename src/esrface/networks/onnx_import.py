@@ -2,8 +2,10 @@
 
 The exporter folds every batch norm into its convolution, so the inverse has free choice: the convolution gets
 the folded weight and its batch norm does nothing but add the folded bias. That is the same function, up to
-the rounding of float16 weights. Before training, `renew_batch_norms` gives the batch norms statistics of real
-faces without changing the function, so that training mode, which normalises by the batch, starts there too.
+the rounding of float16 weights, or of int8 weights and values (`esrface.networks.quantise`; its channels come
+back scaled to 0-6, which is the same network in other units). Before training, `renew_batch_norms` gives the
+batch norms statistics of real faces without changing the function, so that training mode, which normalises by
+the batch, starts there too.
 """
 
 from __future__ import annotations
@@ -42,6 +44,9 @@ def from_onnx(content: bytes, config: NetworkConfig) -> ESR:
             for block in network.base:
                 if isinstance(block, ConvBlock):
                     _fill(block, *graph.convolution("base"))
+            for block in network.limbs.modules():
+                if isinstance(block, ConvBlock):
+                    _fill(block, *graph.convolution("limb"))
             _fill_branches(graph, [branch for branch in network.branches if isinstance(branch, Branch)])
     except (ValueError, RuntimeError, IndexError) as error:
         raise ModelError(
@@ -129,6 +134,10 @@ class _Graph:
         return output in self._by_output
 
     def _array(self, name: str) -> Array:
+        node = self._by_output.get(name)
+        if node is not None and node.op_type == "DequantizeLinear":
+            whole, steps = (self._array(part) for part in node.input[:2])
+            return whole * steps.reshape(-1, *[1] * (whole.ndim - 1))
         value: Any = self._stored.get(self._origin.get(name, name))
         if value is None:
             raise ValueError(f"{name} is not a stored weight")
@@ -159,7 +168,7 @@ def _fill_branches(graph: _Graph, branches: list[Branch]) -> None:
     for number, blocks in enumerate(layers):
         weights, biases = (np.split(values, count) for values in graph.convolution("branches"))
         for branch, block, weight, bias in zip(branches, blocks, weights, biases, strict=True):
-            # The exporter spreads the first layer over all shared channels, zero where a branch sees none.
+            # The exporter spreads the first layer over all channels before it, zero where a branch sees none.
             _fill(block, weight if number else _seen(branch, weight), bias)
     classifiers, _ = graph.convolution("classifiers")
     offsets = graph.added("logits")[0]

@@ -1,4 +1,4 @@
-"""What a sink is, what it consumes, and how an interrupted run is told from a different one.
+"""What a sink for pictures is, what it consumes, and how an interrupted run is told from a different one.
 
 Three modes say what happens to outputs that exist: ``"refuse"`` them, ``"overwrite"`` them, or ``"resume"``:
 keep what is there and add what is missing. To resume, a run must have the same settings as the one before;
@@ -27,8 +27,8 @@ MODES = ("refuse", "overwrite", "resume")
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
-    """One recognised picture, or one frame of a video."""
+class Picture:
+    """A recognised picture."""
 
     source: str
     """The path as it was given."""
@@ -40,19 +40,15 @@ class Frame:
     """Largest first."""
     image: NDArray[np.uint8] | None = None
     """(H, W, 3) uint8 RGB, where a sink ``needs_image``."""
-    index: int = 0
-    """Ordinal of the frame in presentation order from 0; 0 for pictures."""
-    time_s: float | None = None
-    """Presentation time in seconds; None for pictures."""
 
 
 class Sink(Protocol):
-    """Takes the frames of a run in order. Outputs are complete when it is left, for whatever reason."""
+    """Takes the pictures of a run in order. Outputs are complete when it is left, for whatever reason."""
 
     needs_image: bool
-    """Whether frames must carry their pixels."""
+    """Whether pictures must carry their pixels."""
     shared: bool
-    """Whether all frames go into one output, so that nothing can follow once that has failed."""
+    """Whether all pictures go into one output, so that nothing can follow once that has failed."""
 
     def __enter__(self) -> Sink: ...
 
@@ -68,8 +64,8 @@ class Sink(Protocol):
         """
         ...
 
-    def write(self, frame: Frame) -> None:
-        """Add a frame whose source is wanted; OutputError if it cannot be written."""
+    def write(self, picture: Picture) -> None:
+        """Add a picture whose source is wanted; OutputError if it cannot be written."""
         ...
 
 

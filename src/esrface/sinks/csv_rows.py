@@ -28,12 +28,12 @@ class CsvRows(RowSink):
         """The path with escapes."""
         return super().key(source).encode("utf-8", "backslashreplace").decode("utf-8")
 
-    def sources(self, file: TextIO) -> Iterator[str]:
-        """First cell of each row after the header."""
+    def places(self, file: TextIO) -> Iterator[tuple[str, int]]:
+        """The first two cells of each row after the header."""
         rows = csv.reader(file)
         next(rows, None)
         for cells in rows:
-            yield cells[0] if cells else ""
+            yield cells[0], int(cells[1])
 
 
 def _line(cells: Sequence[object]) -> str:

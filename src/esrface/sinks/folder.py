@@ -9,10 +9,29 @@ from types import TracebackType
 from esrface._names import printable
 from esrface.errors import OutputError
 from esrface.outputs import OutputNames, clear_left_over, make_folder, refuse_existing, write_whole
-from esrface.sinks.base import Frame, RunSettings, check_resumable, read_record, write_record
+from esrface.sinks.base import Picture, RunSettings, check_resumable, read_record, write_record
 
 RECORD = ".esrface.json"
 """Hidden file in an output folder that keeps the settings of the run, so that it can be resumed."""
+
+
+def prepare_folder(folder: Path, settings: RunSettings, mode: str) -> None:
+    """Make an output folder and keep the settings of the run in it.
+
+    Raises:
+        OutputError: It cannot be made, or holds results of other settings and is to be resumed.
+    """
+    make_folder(folder)
+    kept, record = folder / RECORD, settings.record()
+    before = read_record(kept)
+    if mode == "resume" and (before is not None or any(folder.iterdir())):
+        check_resumable(folder, before, record)
+        clear_left_over(folder)
+    elif mode == "refuse" and before is not None and before["settings"] != record["settings"]:
+        # Results of other settings stay in the folder beside this run's: it cannot be resumed.
+        write_record(kept, {**record, "settings": {"mixed": True}})
+    else:
+        write_record(kept, record)
 
 
 class FolderSink(ABC):
@@ -33,8 +52,8 @@ class FolderSink(ABC):
     def __init__(self, folder: Path, settings: RunSettings, *, mode: str = "refuse") -> None:
         self.folder = folder
         self.taken = OutputNames()
+        self._settings = settings
         self._mode = mode
-        self._record = settings.record()
         self._targets: dict[PurePath, Path] = {}
 
     @abstractmethod
@@ -42,21 +61,11 @@ class FolderSink(ABC):
         """Path below ``folder`` for a source's file; to be taken from ``taken``."""
 
     @abstractmethod
-    def render(self, frame: Frame, suffix: str) -> bytes:
-        """Content of the frame's file, whose name ends in ``suffix`` (lower case, with its dot)."""
+    def render(self, picture: Picture, suffix: str) -> bytes:
+        """Content of the picture's file, whose name ends in ``suffix`` (lower case, with its dot)."""
 
     def __enter__(self) -> FolderSink:
-        make_folder(self.folder)
-        kept = self.folder / RECORD
-        before = read_record(kept)
-        if self._mode == "resume" and (before is not None or any(self.folder.iterdir())):
-            check_resumable(self.folder, before, self._record)
-            clear_left_over(self.folder)
-        elif self._mode == "refuse" and before is not None and before["settings"] != self._record["settings"]:
-            # Results of other settings stay in the folder beside this run's: it cannot be resumed.
-            write_record(kept, {**self._record, "settings": {"mixed": True}})
-        else:
-            write_record(kept, self._record)
+        prepare_folder(self.folder, self._settings, self._mode)
         return self
 
     def __exit__(
@@ -77,7 +86,7 @@ class FolderSink(ABC):
         self._targets[place] = target
         return True
 
-    def write(self, frame: Frame) -> None:
-        """Write the frame's file."""
-        target = self._targets.pop(frame.place)
-        write_whole(target, self.render(frame, target.suffix.lower()), overwrite=self._mode == "overwrite")
+    def write(self, picture: Picture) -> None:
+        """Write the picture's file."""
+        target = self._targets.pop(picture.place)
+        write_whole(target, self.render(picture, target.suffix.lower()), overwrite=self._mode == "overwrite")

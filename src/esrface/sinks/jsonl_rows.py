@@ -23,7 +23,8 @@ class JsonlRows(RowSink):
             json.dumps(row, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n" for row in rows
         )
 
-    def sources(self, file: TextIO) -> Iterator[str]:
-        """``source`` of each row."""
+    def places(self, file: TextIO) -> Iterator[tuple[str, int]]:
+        """``source`` and ``frame`` of each row."""
         for line in file:
-            yield str(json.loads(line)["source"])
+            row = json.loads(line)
+            yield str(row["source"]), int(row["frame"])

@@ -1,14 +1,22 @@
-"""The original program's CSV: one file a picture, with the ensemble's and every branch's answer."""
+"""The original program's CSV: one file a picture or video, with the ensemble's and every branch's answer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePath
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from esrface.outputs import OutputNames, RowFile, drop_torn_row, output_errors
 from esrface.results import Face
-from esrface.sinks.base import Frame, RunSettings
-from esrface.sinks.folder import FolderSink
+from esrface.sinks.base import Picture, RunSettings
+from esrface.sinks.folder import FolderSink, prepare_folder
+from esrface.sinks.frames import Clip
+
+if TYPE_CHECKING:
+    from esrface.video import Frame
 
 NO_FACE = "None"
 _PARTS = ("Emotion", "Arousal", "Valence")
@@ -29,12 +37,89 @@ class OriginalCsv(FolderSink):
         """``a.b.jpg`` -> ``a.csv``, or ``a.b.jpg.csv`` if that is taken."""
         return self.taken.name(place, ".csv", first_dot=True)
 
-    def render(self, frame: Frame, suffix: str) -> bytes:
+    def render(self, picture: Picture, suffix: str) -> bytes:
         """A header and one row."""
         del suffix
-        face = max(frame.faces, key=lambda face: face.box.area, default=None)
-        text = original_header(self._branches) + original_row(frame.time_s or 0.0, face, self._branches)
+        row = original_row(0.0, biggest(picture.faces), self._branches)
+        text = original_header(self._branches) + row
         return text.encode("ascii")
+
+
+class OriginalVideoCsv:
+    """``-o DIR`` for videos: a file for each clip that grows by a row a frame; see ``frames.FrameSink``.
+
+    Its name is the clip's up to the first dot, plus ``.csv``. A row has the time in seconds and the biggest
+    face, or ``None`` in every other column.
+
+    Args:
+        folder: Made, with its parents, when the sink is entered.
+        settings: The run's settings, for resuming.
+        branches: How many the model has.
+        mode: One of ``esrface.sinks.MODES``.
+    """
+
+    needs_skipped = False
+
+    def __init__(self, folder: Path, settings: RunSettings, *, branches: int, mode: str = "refuse") -> None:
+        self._folder = folder
+        self._settings = settings
+        self._branches = branches
+        self._mode = mode
+        self._names = OutputNames()
+        self._outputs: dict[PurePath, Path] = {}
+        self._file: RowFile | None = None
+
+    def __enter__(self) -> OriginalVideoCsv:
+        prepare_folder(self._folder, self._settings, self._mode)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.__exit__(kind, error, trace)
+
+    def output(self, place: PurePath) -> Path:
+        """``DIR/clip.csv``; to be asked in the order of the clips."""
+        if place not in self._outputs:
+            self._outputs[place] = self._folder / self._names.name(place, ".csv", first_dot=True)
+        return self._outputs[place]
+
+    def done(self, source: str, place: PurePath, whole: int) -> int:
+        """How many whole rows the clip's file has."""
+        del source, whole
+        path = self.output(place)
+        if not path.is_file():
+            return 0
+        drop_torn_row(path)
+        with output_errors(path), path.open("rb") as file:
+            return max(0, sum(1 for _ in file) - 1)
+
+    def begin(self, clip: Clip) -> None:
+        """Open the clip's file."""
+        self.end()
+        path, mode = self.output(clip.place), self._mode
+        self._file = RowFile(path, overwrite=mode == "overwrite", resume=mode == "resume")
+        if self._file.is_empty:
+            self._file.write(original_header(self._branches))
+
+    def add(self, frame: Frame) -> None:
+        """Append the frame's row."""
+        if self._file is None:
+            raise ValueError("a clip must have begun before a frame is added")
+        self._file.write(original_row(frame.time_s, biggest(frame.faces), self._branches))
+
+    def end(self) -> None:
+        """Close the clip's file."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+
+def biggest(faces: Sequence[Face]) -> Face | None:
+    """The face with the largest box; None if there is none."""
+    return max(faces, key=lambda face: face.box.area, default=None)
 
 
 def original_header(branches: int) -> str:

@@ -11,7 +11,7 @@ import PIL.Image
 from esrface._names import printable
 from esrface.annotate import annotate
 from esrface.errors import OutputError
-from esrface.sinks.base import Frame, RunSettings
+from esrface.sinks.base import Picture, RunSettings
 from esrface.sinks.folder import FolderSink
 
 # Colours are not subsampled, which would blur the coloured lines.
@@ -48,15 +48,15 @@ class AnnotatedPictures(FolderSink):
             place = place.with_name(f"{place.name}.png")
         return self.taken.name(place, place.suffix)
 
-    def render(self, frame: Frame, suffix: str) -> bytes:
+    def render(self, picture: Picture, suffix: str) -> bytes:
         """The annotated picture as a file's content."""
-        if frame.image is None:
-            raise ValueError("an annotated picture needs the frame's pixels")
-        picture = PIL.Image.fromarray(annotate(frame.image, frame.faces, abstain_below=self._abstain_below))
+        if picture.image is None:
+            raise ValueError("an annotated picture needs the picture's pixels")
+        drawn = PIL.Image.fromarray(annotate(picture.image, picture.faces, abstain_below=self._abstain_below))
         form, options = FORMATS[suffix]
         content = io.BytesIO()
         try:
-            picture.save(content, form, **options)
+            drawn.save(content, form, **options)
         except (OSError, ValueError) as error:
-            raise OutputError(f"cannot save {printable(frame.source)} as {form}: {error}") from error
+            raise OutputError(f"cannot save {printable(picture.source)} as {form}: {error}") from error
         return content.getvalue()

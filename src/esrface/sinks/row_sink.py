@@ -1,27 +1,33 @@
 """A file of rows that can be continued: what CSV and JSON Lines files have in common.
 
-The rows of a source are handed over in one piece, so a run that is killed leaves whole rows and at most one
-torn line, which ``--resume`` drops. Beside ``FILE`` stands ``FILE.meta.json`` with ``schema_version``,
-``columns`` and the settings of the run.
+The rows of a picture or frame are handed over in one piece, so a run that is killed leaves whole rows and at
+most one torn line, which ``--resume`` drops. Beside ``FILE`` stands ``FILE.meta.json`` with
+``schema_version``, ``columns`` and the settings of the run.
 """
 
 from __future__ import annotations
 
+import csv
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from esrface._names import printable
 from esrface.errors import OutputError
 from esrface.outputs import RowFile, drop_torn_row, output_errors
+from esrface.results import Face
 from esrface.rows import Row, columns, face_rows, source_text
-from esrface.sinks.base import Frame, RunSettings, check_resumable, read_record, write_record
+from esrface.sinks.base import Picture, RunSettings, check_resumable, read_record, write_record
+from esrface.sinks.frames import Clip
+
+if TYPE_CHECKING:
+    from esrface.video import Frame
 
 
 class RowSink(ABC):
-    """Rows of all faces in one file.
+    """Rows of all faces in one file, of pictures (``write``) or of the frames of clips (``add``).
 
     Args:
         path: The file; devices and pipes are written to as they are.
@@ -35,6 +41,7 @@ class RowSink(ABC):
     """
 
     needs_image = False
+    needs_skipped = False
     shared = True
     quoted = False
     """Whether a line feed between double quotes ends no row."""
@@ -55,8 +62,10 @@ class RowSink(ABC):
         self._abstain_below = abstain_below
         self._record = settings.record(columns=list(self.columns))
         self._file: RowFile | None = None
-        self._done: set[str] = set()
-        self._last, self._last_rows = "", 0
+        self._source = ""
+        self._done: dict[str, int] = {}
+        self._last: tuple[str, int] | None = None
+        self._last_rows = 0
 
     @abstractmethod
     def encode(self, rows: Sequence[Row]) -> str:
@@ -67,8 +76,8 @@ class RowSink(ABC):
         """What stands before the rows."""
 
     @abstractmethod
-    def sources(self, file: TextIO) -> Iterable[str]:
-        """The source in each of a file's rows, as ``key`` gives it."""
+    def places(self, file: TextIO) -> Iterable[tuple[str, int]]:
+        """The source (as ``key`` gives it) and frame of each of a file's rows."""
 
     def key(self, source: str) -> str:
         """How a source's path reads once it has been through the file."""
@@ -97,38 +106,79 @@ class RowSink(ABC):
             self._file.__exit__(kind, error, trace)
 
     def wants(self, source: str, place: PurePath) -> bool:
-        """Whether the file lacks rows of this source."""
-        del place
-        return self.key(source) not in self._done
+        """Whether the file lacks rows of this picture."""
+        return not self.done(source, place, 0)
 
-    def write(self, frame: Frame) -> None:
+    def write(self, picture: Picture) -> None:
+        """Append the rows of a picture: one a face, or one without a face's values."""
+        self._append(picture.source, picture.faces, 0, None)
+
+    def output(self, place: PurePath) -> Path:
+        """The file, for all clips."""
+        del place
+        return self.path
+
+    def done(self, source: str, place: PurePath, whole: int) -> int:
+        """How many frames of a clip have all their rows in the file; the very last one may lack some."""
+        del place
+        frames = self._done.get(self.key(source), 0)
+        if self._last is not None and self._last[0] == self.key(source):
+            if frames > whole:
+                return frames - 1
+            self._last = None
+        return frames
+
+    def begin(self, clip: Clip) -> None:
+        """The frames that follow are this clip's."""
+        self._source = clip.source
+
+    def add(self, frame: Frame) -> None:
         """Append the rows of a frame: one a face, or one without a face's values."""
+        self._append(self._source, frame.faces, frame.number, frame.time_s)
+
+    def end(self) -> None:
+        """No frame of this clip follows."""
+        self._source = ""
+
+    def _append(self, source: str, faces: Sequence[Face], frame: int, time_s: float | None) -> None:
         if self._file is None:
             raise ValueError("a sink must be entered before it is written to")
         rows = face_rows(
-            frame.source,
-            frame.faces,
-            frame=frame.index,
-            time_s=frame.time_s,
+            source,
+            faces,
+            frame=frame,
+            time_s=time_s,
             branches=self._branches,
             abstain_below=self._abstain_below,
         )
-        if self._last_rows and self._last == self.key(frame.source):
-            # The run before may have been killed between two rows of this source: the first ones are there.
-            rows, self._last_rows = rows[self._last_rows :], 0
+        if self._last is not None and self._last[0] == self.key(source):
+            # The run before may have been killed between two rows of this one: the first ones are there.
+            if self._last[1] != frame:
+                name = printable(self.path)
+                raise OutputError(
+                    f"cannot resume {name}: its last row is of frame {self._last[1]}, frame {frame} was to "
+                    "come there; has the source changed? --overwrite starts anew"
+                )
+            rows, self._last = rows[self._last_rows :], None
         if rows:
             self._file.write(self.encode(rows))
 
     def _look_back(self) -> None:
-        """Find out which sources the file has; the last one may lack rows and is not counted as done."""
+        """Find out how many frames the file has of which source, and how many rows of the last one."""
         check_resumable(self.path, read_record(self._meta), self._record)
         drop_torn_row(self.path, quoted=self.quoted)
         with output_errors(self.path), self.path.open(encoding="utf-8", errors="replace", newline="") as file:
-            for source in self.sources(file):
-                self._last_rows = self._last_rows + 1 if source == self._last else 1
-                self._last = source
-                self._done.add(source)
-        self._done.discard(self._last)
+            try:
+                for place in self.places(file):
+                    if place != self._last:
+                        self._done[place[0]] = self._done.get(place[0], 0) + 1
+                        self._last, self._last_rows = place, 0
+                    self._last_rows += 1
+            except (ValueError, LookupError, TypeError, csv.Error):
+                raise OutputError(
+                    f"cannot resume {printable(self.path)}: it holds lines that are none of ours; "
+                    "--overwrite starts anew"
+                ) from None
 
     @property
     def _meta(self) -> Path:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from esrface.recognizer import Recognizer
 from esrface.results import Face
 from esrface.sheet import branch_sheet, emotion_sheet, nothing_sheet
-from esrface.sinks.base import Frame, RunSettings
+from esrface.sinks.base import Picture, RunSettings
 from esrface.sinks.folder import FolderSink
 
 
@@ -32,15 +32,15 @@ class BranchSheets(FolderSink):
         """``a.jpg`` -> ``a.branches.png``."""
         return self.taken.name(place, self.suffix)
 
-    def render(self, frame: Frame, suffix: str) -> bytes:
+    def render(self, picture: Picture, suffix: str) -> bytes:
         """The sheets of all faces, one below the other, as a PNG file's content."""
-        if frame.image is None:
-            raise ValueError("a sheet needs the frame's pixels")
-        image = frame.image
-        sheets = [self.sheet(self._recognizer.crop(image, face), face) for face in frame.faces]
+        if picture.image is None:
+            raise ValueError("a sheet needs the picture's pixels")
+        image = picture.image
+        sheets = [self.sheet(self._recognizer.crop(image, face), face) for face in picture.faces]
         content = io.BytesIO()
-        picture = PIL.Image.fromarray(np.concatenate(sheets) if sheets else nothing_sheet())
-        picture.save(content, "PNG", compress_level=3)
+        drawn = PIL.Image.fromarray(np.concatenate(sheets) if sheets else nothing_sheet())
+        drawn.save(content, "PNG", compress_level=3)
         return content.getvalue()
 
     def sheet(self, crop: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:

@@ -22,10 +22,15 @@ class TrainConfig:
     network: str = "esr9-mobile"
     init: str | None = None
     """Where the shared base starts: an archive or folder of public face features, or the folder of a finished
-    run of the same base; None starts from nothing."""
+    run whose base begins like this one's; None starts from nothing."""
+    limb_init: tuple[str, ...] = ()
+    """The same for each limb by itself, where limbs shall not all start alike."""
     teachers: tuple[str, ...] = ()
-    """Folders of finished runs that teach on the training views; branch k learns from teacher k mod their
-    number (Hydra, Tran et al., 2020), so that several teachers keep the branches apart."""
+    """Folders of finished runs that teach on the training views, and ``"votes"`` for the votes alone. Branch
+    k learns from teacher k mod their number, or where there are limbs the branches of limb l from teacher
+    l mod their number (Hydra, Tran et al., 2020), so that several teachers keep the branches apart."""
+    teacher_mirror: bool = True
+    """Whether teachers look at the mirrored view too: better and twice as slow."""
     teacher_share: float = 0.5
     """Share of the teacher's probabilities in the targets; the rest are the votes."""
     epochs: int = 12

@@ -20,19 +20,25 @@ from esrface.datasets.ferplus import FerPlusSplit, load_ferplus
 from esrface.emotions import EMOTIONS
 from esrface.engine.onnx import OnnxEngine
 from esrface.ensemble import combine_arrays
-from esrface.errors import ModelError
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import fit_card
 from esrface.evaluation.ferplus import fresh_images
 from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, UncertaintySpec
 from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
 from esrface.networks.esr import ESR
-from esrface.networks.onnx_export import to_onnx
 from esrface.outputs import write_whole
 from esrface.preprocess import to_input
 from esrface.training.config import TrainConfig, load_config
 from esrface.training.ferplus import judged_split, training_faces
 from esrface.training.loss import log_prior
+from esrface.training.precision import (
+    EFFECTS,
+    calibration_choice,
+    check_answers,
+    check_loss,
+    effect,
+    model_content,
+)
 from esrface.training.run import CONFIG
 from esrface.training.teacher import load_network
 
@@ -60,8 +66,8 @@ class ExportOptions:
     """Whether the card asks for the mirror pass by default."""
     share: float = 1.0
     """Share of every branch's logit adjustment that is given back; 1: probabilities of the natural prior."""
-    half: bool = True
-    """Store the weights as float16."""
+    precision: str = "fp16"
+    """Of the file, see `esrface.training.precision`."""
     crop: CropRule = FERPLUS_CROP
 
 
@@ -70,14 +76,15 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
 
     Raises:
         DataError: the run is not finished, or data is not the FER+ folder.
-        ModelError: the file written does not answer as the network does.
+        InputError: there is no such precision.
+        ModelError: the file does not answer as the network does, or int8 costs too much accuracy.
     """
     options = options or ExportOptions()
     config = load_config(run / CONFIG)
     network = load_network(run, config)
-    prior = log_prior(training_faces(data).targets)
-    shift = options.share * torch.tensor(config.advocates)[:, None] * prior
-    content = to_onnx(network, logit_shift=shift.numpy(), half=options.half).SerializeToString()
+    training = training_faces(data)
+    prior = log_prior(training.targets)
+    shift = (options.share * torch.tensor(config.advocates)[:, None] * prior).numpy()
     spec = InputSpec(
         size=network.config.input_size,
         channels=network.config.input_channels,
@@ -85,15 +92,21 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
         mean=(config.input_mean,) * network.config.input_channels,
         std=(config.input_std,) * network.config.input_channels,
     )
+    chosen = training.pixels[calibration_choice(len(training))].numpy()
+    faces = to_input(_as_rgb(chosen), spec) if options.precision == "int8" else None
+    content = model_content(network, options.precision, logit_shift=shift, faces=faces)
     split, labels = judged_split(data, "valid")
     one, mirrored = engine_logits(content, spec, split.pixels)
-    verify(network, content, to_input(_as_rgb(split.pixels[:64]), spec), shift.numpy(), options.half)
+    verify(network, content, to_input(_as_rgb(split.pixels[:64]), spec), shift, options.precision)
     both = ((one + mirrored) / 2).astype(np.float32)
     used = both if options.mirror else one
     fitted = fit_card(used, labels)
-    if options.half:
-        exact = to_onnx(network, logit_shift=shift.numpy(), half=False).SerializeToString()
-        fitted["float16_weights"] = _effect_of_half(one, engine_logits(exact, spec, split.pixels)[0], labels)
+    if options.precision != "fp32":
+        exact = model_content(network, "fp32", logit_shift=shift)
+        changed = effect(one, engine_logits(exact, spec, split.pixels)[0], labels)
+        if options.precision == "int8":
+            check_loss(changed["accuracy_change"], len(labels))
+        fitted[EFFECTS[options.precision]] = changed
     card = ModelCard(
         name=options.name,
         version=options.version,
@@ -134,25 +147,15 @@ def engine_logits(
 
 
 def verify(
-    network: ESR, content: bytes, inputs: NDArray[np.float32], shift: NDArray[np.float32], half: bool
+    network: ESR, content: bytes, inputs: NDArray[np.float32], shift: NDArray[np.float32], precision: str
 ) -> float:
-    """Largest difference of the branches' probabilities between file and network; ModelError if too large.
+    """Difference of the branches' probabilities between file and network; ModelError if it is too large.
 
-    With float32 weights 1e-4 is allowed; with float16 weights 0.01, and the card's scores are the file's own.
+    See `esrface.training.precision.check_answers`; the card's scores are the file's own in any case.
     """
     with torch.no_grad():
         expected = network(torch.from_numpy(inputs)).logits.numpy() + shift
-    given = OnnxEngine(content).run(inputs).logits
-    difference = float(np.abs(_softmax(given) - _softmax(expected)).max())
-    if difference > (0.01 if half else 1e-4):
-        raise ModelError(
-            f"the exported file answers unlike the network (probabilities differ by {difference:.2g})"
-        )
-    return difference
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    return combine_arrays(logits, None).branch_probabilities
+    return check_answers(OnnxEngine(content).run(inputs).logits, expected, precision)
 
 
 def _as_rgb(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -213,20 +216,6 @@ def _scores(
         },
         {**origin, "protocol": f"{rule}; {names[1]}", **_short(other, labels)},
     )
-
-
-def _effect_of_half(
-    half: NDArray[np.float32], exact: NDArray[np.float32], labels: NDArray[np.int64]
-) -> dict[str, float]:
-    """What storing the weights as float16 changes, for one view."""
-    given, expected = (combine_arrays(logits, None) for logits in (half, exact))
-    largest = np.abs(given.branch_probabilities - expected.branch_probabilities).max()
-    return {
-        "accuracy_change": metrics.accuracy(given.emotion, labels)
-        - metrics.accuracy(expected.emotion, labels),
-        "equal_answers": float((given.emotion == expected.emotion).mean()),
-        "largest_probability_difference": float(largest),
-    }
 
 
 def _short(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:

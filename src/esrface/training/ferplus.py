@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,15 @@ from esrface.errors import DataError
 from esrface.evaluation import metrics
 from esrface.networks.config import network_config
 from esrface.networks.esr import ESR
-from esrface.networks.face_features import init_base_from_face_features
 from esrface.outputs import make_folder, write_whole
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
-from esrface.training.config import TrainConfig, load_config
+from esrface.training.config import TrainConfig
+from esrface.training.distributed import ALONE, Ranks
 from esrface.training.loss import log_prior
 from esrface.training.run import CONFIG, METRICS, WEIGHTS, check_run, log_epoch
-from esrface.training.teacher import Teacher, load_network
+from esrface.training.start import start_from
+from esrface.training.teacher import VOTES, Teacher
+from esrface.training.tensorboard import open_scalars
 from esrface.training.trainer import Epoch, FaceSet, Trainer
 
 logger = logging.getLogger("esrface")
@@ -63,6 +65,8 @@ def train_ferplus(
     *,
     device: str = "cpu",
     resume: bool = False,
+    ranks: Ranks = ALONE,
+    tensorboard: bool = False,
     progress: Callable[[int, int, int], None] | None = None,
     report: Report | None = None,
 ) -> Path:
@@ -74,6 +78,8 @@ def train_ferplus(
         config: everything that decides the outcome.
         device: torch device.
         resume: go on from the run's last checkpoint, if its configuration is the same.
+        ranks: the processes that train together; the first one writes.
+        tensorboard: log for TensorBoard too.
         progress: called with (epoch from 1, images done, images an epoch).
         report: called after every epoch.
 
@@ -85,24 +91,39 @@ def train_ferplus(
     training, (judged, labels) = training_faces(data), judged_split(data, "valid")
     network = build_network(config, training)
     prior = log_prior(training.targets)
-    teachers = [Teacher(Path(teacher), prior, torch.device(device)) for teacher in config.teachers]
-    trainer = Trainer(network, training, config, torch.device(device), teachers)
-    # Only now, so that data or a start that cannot be used leave no empty run behind.
-    make_folder(run)
-    config.save(run / CONFIG)
+    teachers = [
+        None
+        if teacher == VOTES
+        else Teacher(Path(teacher), prior, torch.device(device), config.teacher_mirror)
+        for teacher in config.teachers
+    ]
+    trainer = Trainer(network, training, config, torch.device(device), teachers, ranks)
+    # Only now, so that data or a start that cannot be used leave no empty run behind; and not before all
+    # ranks have looked what is there.
+    ranks.wait()
+    if ranks.is_first:
+        make_folder(run)
+        config.save(run / CONFIG)
     state = load_checkpoint(run) if resume else None
     if state is not None:
         trainer.restore(state)
     seen = None if progress is None else lambda done, total: progress(trainer.done + 1, done, total)
-    for epoch in trainer.epochs(seen):
-        one, mirrored = (view.numpy() for view in trainer.predict(torch.from_numpy(judged.pixels)))
-        result = validate(one, mirrored, labels)
-        log_epoch(run / METRICS, epoch, result)
-        save_checkpoint(run, trainer.state())
-        if report is not None:
-            report(epoch, result)
-    weights = {name: tensor.contiguous().cpu() for name, tensor in trainer.averaged.state_dict().items()}
-    write_whole(run / WEIGHTS, save(weights), overwrite=True)
+    with open_scalars(run, tensorboard and ranks.is_first) as scalars:
+        for epoch in trainer.epochs(seen):
+            if not ranks.is_first:
+                continue
+            one, mirrored = (view.numpy() for view in trainer.predict(torch.from_numpy(judged.pixels)))
+            result = validate(one, mirrored, labels)
+            log_epoch(run / METRICS, epoch, result)
+            training_figures = {"loss": epoch.loss, "images_per_s": epoch.images_per_s}
+            scalars.add({**training_figures, **asdict(result)}, epoch.number)
+            save_checkpoint(run, trainer.state())
+            if report is not None:
+                report(epoch, result)
+    if ranks.is_first:
+        weights = {name: tensor.contiguous().cpu() for name, tensor in trainer.averaged.state_dict().items()}
+        write_whole(run / WEIGHTS, save(weights), overwrite=True)
+    ranks.wait()
     return run / WEIGHTS
 
 
@@ -122,21 +143,12 @@ def training_faces(data: Path) -> FaceSet:
 
 
 def build_network(config: TrainConfig, training: FaceSet) -> ESR:
-    """The configured network at its start: random by the seed, the base as ``init`` says."""
+    """The configured network at its start: random by the seed, base and limbs as the configuration says."""
     torch.manual_seed(config.seed)
     network = ESR(network_config(config.network))
-    if config.init is not None and (Path(config.init) / CONFIG).is_file():
-        earlier = load_network(Path(config.init), load_config(Path(config.init) / CONFIG))
-        if earlier.config.base != network.config.base:
-            raise DataError(
-                f"{config.init}: a run of {earlier.config.name} has another base than {config.network}"
-            )
-        network.base.load_state_dict(earlier.base.state_dict())
-    elif config.init is not None:
-        sample = training.pixels[torch.randperm(len(training))[:256]]
-        size = network.config.input_size
-        faces = plain_view(sample, size, config.input_mean, config.input_std)
-        init_base_from_face_features(network, Path(config.init), faces, config.input_mean, config.input_std)
+    sample = training.pixels[torch.randperm(len(training))[:256]]
+    faces = plain_view(sample, network.config.input_size, config.input_mean, config.input_std)
+    start_from(network, config, faces)
     return network
 
 

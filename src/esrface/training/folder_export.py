@@ -22,13 +22,13 @@ from esrface.evaluation.calibration import fit_card
 from esrface.evaluation.folder import FolderEvaluation, evaluate_folder, largest_face
 from esrface.models.card import InputSpec, ModelCard, TrainingData, UncertaintySpec
 from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
-from esrface.networks.onnx_export import to_onnx
 from esrface.outputs import write_whole
 from esrface.preprocess import to_input
 from esrface.recognizer import Recognizer
 from esrface.training.export import verify
 from esrface.training.folder import FolderRun
 from esrface.training.folder_report import REPORT, report_html
+from esrface.training.precision import model_content
 from esrface.training.run import METRICS, read_epochs
 
 ENOUGH_IMAGES, ENOUGH_ERRORS = 100, 5
@@ -52,7 +52,7 @@ def export_folder_run(
     *,
     name: str,
     version: str = "1",
-    half: bool = True,
+    precision: str = "fp16",
     threads: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> FolderModel:
@@ -62,7 +62,7 @@ def export_folder_run(
         run: As `esrface.training.folder.train_folder` gave it.
         name: On the card.
         version: On the card.
-        half: Store the weights as float16.
+        precision: ``"fp16"`` or ``"fp32"``, see `esrface.training.precision`.
         threads: For reading pictures and recognising.
         progress: Called with what is being done, how much of it, and how much there is.
 
@@ -70,9 +70,9 @@ def export_folder_run(
         ModelError: The file written does not answer as the network does.
         OutputError: A file cannot be written.
     """
-    content = to_onnx(run.network, half=half).SerializeToString()
+    content = model_content(run.network, precision)
     spec = _input_spec(run)
-    logits, labels = _validation_logits(run, content, spec, threads)
+    logits, labels = _validation_logits(run, content, spec, precision, threads)
     card = _card(run, name, version, content, spec, logits, labels)
     write_whole(run.folder / RUN_MODEL, content, overwrite=True)
     write_whole(run.folder / RUN_CARD, card.to_json(), overwrite=True)
@@ -99,7 +99,7 @@ def _input_spec(run: FolderRun) -> InputSpec:
 
 
 def _validation_logits(
-    run: FolderRun, content: bytes, spec: InputSpec, threads: int | None
+    run: FolderRun, content: bytes, spec: InputSpec, precision: str, threads: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Logits (N, K, 8) in the card's inference, by the engine that users run, and labels (N,)."""
     engine = OnnxEngine(content, threads=threads)
@@ -108,7 +108,7 @@ def _validation_logits(
     for inputs, part in _inputs(run, spec, threads):
         if not labels:
             shift = np.zeros((run.start.config.branches, len(EMOTIONS)), dtype=np.float32)
-            verify(run.network, content, inputs, shift, half=True)
+            verify(run.network, content, inputs, shift, precision)
         answers = engine.run(inputs).logits
         if run.config.mirror:
             mirrored = engine.run(np.ascontiguousarray(inputs[..., ::-1])).logits

@@ -16,17 +16,22 @@ from esrface.networks.esr import ESR, ConvBlock
 from esrface.training.config import TrainConfig, load_config
 from esrface.training.run import CONFIG, WEIGHTS
 
+VOTES = "votes"
+"""Stands among the teachers for branches that learn from the votes alone."""
+
 
 class Teacher:
-    """A finished run's ensemble; the mean over its branches, the view and the mirrored view.
+    """A finished run's ensemble; the mean over its branches, the view and, if asked, the mirrored view.
 
     Args:
         run: folder of the run.
         log_prior: (8,) of the training images, to give back the branches' logit adjustments.
         device: to answer on.
+        mirror: whether to look at the mirrored view too.
     """
 
-    def __init__(self, run: Path, log_prior: Tensor, device: torch.device) -> None:
+    def __init__(self, run: Path, log_prior: Tensor, device: torch.device, mirror: bool = True) -> None:
+        self._mirror = mirror
         self._config = load_config(run / CONFIG)
         network = without_batch_norm(load_network(run, self._config))
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -42,7 +47,9 @@ class Teacher:
             pixels = F.interpolate(pixels, size=side, mode="bilinear", align_corners=False)
         x = (pixels - self._config.input_mean) / self._config.input_std
         x = x.expand(-1, shape.input_channels, -1, -1).contiguous(memory_format=torch.channels_last)
-        logits = (self._network(x).logits + self._network(x.flip(-1)).logits).float() / 2
+        logits = self._network(x).logits.float()
+        if self._mirror:
+            logits = (logits + self._network(x.flip(-1)).logits.float()) / 2
         return torch.softmax(logits + self._adjustment, dim=-1).mean(dim=1)
 
 

@@ -20,6 +20,7 @@ from esrface.datasets.augment import augment, plain_view
 from esrface.errors import DataError
 from esrface.networks.esr import ESR
 from esrface.training.config import TrainConfig
+from esrface.training.distributed import ALONE, Ranks
 from esrface.training.loss import ensemble_loss, log_prior
 
 
@@ -64,14 +65,19 @@ class Trainer:
         faces: FaceSet,
         config: TrainConfig,
         device: torch.device,
-        teachers: Sequence[Callable[[Tensor], Tensor]] = (),
+        teachers: Sequence[Callable[[Tensor], Tensor] | None] = (),
+        ranks: Ranks = ALONE,
     ) -> None:
         if len(config.advocates) != network.config.branches:
             given, needed = len(config.advocates), network.config.branches
             raise DataError(f"{given} advocate strengths for {needed} branches; give one each")
+        if config.batch % ranks.size:
+            raise DataError(f"a batch of {config.batch} cannot be dealt evenly to {ranks.size} processes")
         self.config = config
         self.device = device
+        self._ranks = ranks
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ranks.agree(self.network)
         self.averaged: ESR = copy.deepcopy(self.network).eval()
         """Running average of the weights."""
         self.faces = faces.to(device)
@@ -83,8 +89,9 @@ class Trainer:
             device
         )
         self._optimizer = _optimizer(self.network, config)
+        self._callable = ranks.wrap(self.network)
         self._steps_per_epoch = len(faces) // config.batch
-        self._autocast = _use_bf16(config.precision, device)
+        self._autocast = use_bf16(config.precision, device)
         self.done = 0
         """Epochs finished."""
 
@@ -137,28 +144,32 @@ class Trainer:
     def _train_epoch(self, progress: Progress | None) -> Epoch:
         config = self.config
         seed = config.seed * 100_003 + self.done
-        torch.manual_seed(seed)
+        own = seed + 1_000_000_007 * self._ranks.rank
+        torch.manual_seed(own)
         order = torch.randperm(len(self.faces), generator=torch.Generator().manual_seed(seed)).to(self.device)
-        views = torch.Generator(device=self.device).manual_seed(seed)
+        views = torch.Generator(device=self.device).manual_seed(own)
         self.network.train()
         started = time.monotonic()
         total = 0.0
         for step in range(self._steps_per_epoch):
-            chosen = order[step * config.batch : (step + 1) * config.batch]
+            chosen = self._ranks.share(order[step * config.batch : (step + 1) * config.batch])
             x = augment(self.faces.pixels[chosen], self._size, config.augmentation, *self._scale, views)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
-                logits = self.network(self._input(x)).logits
+                logits = self._callable(self._input(x)).logits
             targets = self._targets(x, chosen)
-            loss = ensemble_loss(logits.float(), targets, self._kept[chosen], self.adjustment)
-            if not torch.isfinite(loss):
+            loss = ensemble_loss(logits.float(), targets, self._kept[chosen], self.adjustment, self._ranks)
+            value = self._ranks.mean(loss.detach()).item()
+            if not math.isfinite(value):
                 raise DataError(
-                    f"the loss became {loss.item()} in epoch {self.done + 1}, step {step + 1}: lower --lr"
+                    f"the loss became {value} in epoch {self.done + 1}, step {step + 1}: lower --lr"
                 )
             self._step(loss, self.done * self._steps_per_epoch + step)
-            total += loss.item()
+            total += value
             if progress is not None:
                 progress((step + 1) * config.batch, self._steps_per_epoch * config.batch)
         self.done += 1
+        self._ranks.agree_on_statistics(self.network)
+        self._ranks.agree_on_statistics(self.averaged)
         seconds = time.monotonic() - started
         images = self._steps_per_epoch * config.batch
         return Epoch(self.done, total / max(1, self._steps_per_epoch), seconds, images / seconds)
@@ -171,8 +182,10 @@ class Trainer:
         share = self.config.teacher_share
         pixels = x * self.config.input_std + self.config.input_mean
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
-            taught = [teacher(pixels) for teacher in self._teachers]
-        of_branch = [taught[k % len(taught)] for k in range(self.network.config.branches)]
+            taught = [votes[:, 0] if teacher is None else teacher(pixels) for teacher in self._teachers]
+        shape = self.network.config
+        school = [shape.limb_of(k) if shape.limbs > 1 else k for k in range(shape.branches)]
+        of_branch = [taught[number % len(taught)] for number in school]
         return (1 - share) * votes + share * torch.stack(of_branch, dim=1)
 
     def _step(self, loss: Tensor, number: int) -> None:
@@ -197,9 +210,11 @@ def learning_rate_share(step: int, warmup: int, steps: int) -> float:
 
 def _optimizer(network: ESR, config: TrainConfig) -> torch.optim.Optimizer:
     groups = []
-    for part, lr in ((network.base, config.lr), (network.branches, config.lr * config.branch_lr_factor)):
-        weights = [p for p in part.parameters() if p.ndim > 1]
-        others = [p for p in part.parameters() if p.ndim <= 1]
+    trunk, branches = [network.base, network.limbs], [network.branches]
+    for parts, lr in ((trunk, config.lr), (branches, config.lr * config.branch_lr_factor)):
+        parameters = [p for part in parts for p in part.parameters()]
+        weights = [p for p in parameters if p.ndim > 1]
+        others = [p for p in parameters if p.ndim <= 1]
         groups.append({"params": weights, "lr": lr, "peak_lr": lr, "weight_decay": config.weight_decay})
         groups.append({"params": others, "lr": lr, "peak_lr": lr, "weight_decay": 0.0})
     if config.optimizer == "sgd":
@@ -215,7 +230,7 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(ours, theirs, 1 - decay)
 
 
-def _use_bf16(precision: str, device: torch.device) -> bool:
+def use_bf16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16; ``auto`` asks the hardware, since emulated bf16 is slower than fp32."""
     if precision != "auto":
         return precision == "bf16"

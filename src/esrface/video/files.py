@@ -135,11 +135,11 @@ class ContainerSource:
 
     def _problem(self) -> str | None:
         """What is to be said at the end: nothing decoded, cut short, or damaged on the way."""
-        stream = self._container.stream
+        opened, stream = self._container.opened, self._container.stream
         if not self._frames:
             why = f" ({self._damage[0][1]})" if self._damage else ""
             return f"cannot read {self._shown}: it holds no frame that can be decoded{why}"
-        if 0 < self._packets < stream.frames:
+        if 0 < self._packets < stream.frames and opened.format.name != "avi":
             return self._broken_off(f"{stream.frames - self._packets} of {stream.frames} frames are missing")
         announced = self._announced_s()
         if announced is not None and self._last_s < announced - _SLACK_S:
@@ -166,6 +166,9 @@ class ContainerSource:
     def _announced_s(self) -> float | None:
         """Time of the last frame by the file's head, where the format has such a thing; None: unknown."""
         opened = self._container.opened
+        if opened.format.name == "avi" and self._container.stream.frames:
+            # Its "frames" are steps of time, in some of which the last picture is repeated.
+            return float(self._container.stream.frames * (self._container.stream.time_base or 0))
         if opened.format.name not in _DURATION_FIRST:
             return None
         said = _tagged_duration(self._container.stream.metadata.get("DURATION", ""))
@@ -177,6 +180,11 @@ class ContainerSource:
 
 def open_file(path: str, options: SourceOptions) -> ContainerSource:
     """A video file. The path is taken as it stands, whatever characters are in it."""
+    return ContainerSource(file_container(path, options), path=path)
+
+
+def file_container(path: str, options: SourceOptions) -> Container:
+    """The container in a file; InputError where there is none that holds a video."""
     target: Any = "file:" + path
     try:
         path.encode("utf-8")
@@ -188,7 +196,7 @@ def open_file(path: str, options: SourceOptions) -> ContainerSource:
         raise InputError(f"cannot read {printable(path)}: {error.strerror}") from None
     # A file may not make FFmpeg read other files or addresses (playlists can name them).
     whitelist = {"protocol_whitelist": "file,crypto,data"} if isinstance(target, str) else {}
-    return ContainerSource(Container(target, printable(path), options, options=whitelist), path=path)
+    return Container(target, printable(path), options, options=whitelist)
 
 
 def _tagged_duration(text: str) -> float | None:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface.results import Expression, Face
+# Box and Saliency: for who resolves the annotations of the fields that TrackedFace inherits.
+from esrface.results import Box, Expression, Face  # noqa: F401
+from esrface.saliency import Saliency  # noqa: F401
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,6 +55,8 @@ class Frame:
     """Largest first; () is a normal answer."""
     state: Any = field(default=None, repr=False)
     """What ``Video.checkpoint`` is made of."""
+    processed: bool = True
+    """False: sampling left this frame out; nobody looked for faces (``open_video(..., skipped=True)``)."""
 
     def __post_init__(self) -> None:
         self.image.setflags(write=False)

@@ -36,6 +36,8 @@ class Look:
     """Largest first."""
     state: Snapshot | None
     """From where the run can be taken up again; None for a frame in between."""
+    processed: bool = True
+    """False: the frame only passed by (``Looker.skip``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,22 @@ class Snapshot:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class _Pending:
+    """A frame that waits for the detection after it."""
+
+    number: int
+    time_s: float
+    image: NDArray[np.uint8]
+    sampler: dict[str, Any] | None
+    """None: it is not processed."""
+
+    def look(self, hits: list[Hit]) -> Look:
+        """It with these faces, or with none where it is not processed."""
+        processed = self.sampler is not None
+        return Look(self.number, self.time_s, self.image, hits if processed else [], None, processed)
+
+
 class Looker:
     """Takes frames in order and gives them back in order, at most ``detect_every`` - 1 of them later.
 
@@ -83,7 +101,8 @@ class Looker:
         self._cuts = CutDetector(None if state is None else state["cuts"])
         if track:
             self._tracker = Tracker(None if state is None else state["tracker"])
-        self._pending: list[tuple[int, float, NDArray[np.uint8], dict[str, Any]]] = []
+        self._pending: list[_Pending] = []
+        self._undetected = 0
         self._last: tuple[float, Sequence[Hit]] | None = None
         self._size_wh: tuple[int, int] | None = None
         if state is not None:
@@ -97,14 +116,30 @@ class Looker:
         released: list[Look] = []
         if self._begins_shot(image):
             released = self._held()
-        if self._last is not None and len(self._pending) + 1 < self._every:
-            self._pending.append((number, time_s, image, sampler))
+        frame = _Pending(number, time_s, image, sampler)
+        if self._last is not None and self._undetected + 1 < self._every:
+            self._pending.append(frame)
+            self._undetected += 1
             return released
-        return released + self._detect(number, time_s, image, sampler)
+        return released + self._detect(frame, sampler)
+
+    def skip(self, number: int, time_s: float, image: NDArray[np.uint8]) -> list[Look]:
+        """Take a frame that is not processed: it comes out in its place, without faces."""
+        frame = _Pending(number, time_s, image, None)
+        if not self._pending:
+            return [frame.look([])]
+        self._pending.append(frame)
+        return []
 
     def flush(self) -> list[Look]:
         """The frames that still wait, when no other follows."""
-        return self._detect(*self._pending.pop()) if self._pending else []
+        passing: list[Look] = []
+        while self._pending:
+            frame = self._pending.pop()
+            if frame.sampler is not None:
+                return [*self._detect(frame, frame.sampler), *passing]
+            passing.insert(0, frame.look([]))
+        return passing
 
     def _begins_shot(self, image: NDArray[np.uint8]) -> bool:
         size_wh = image.shape[1], image.shape[0]
@@ -118,15 +153,14 @@ class Looker:
         """What waits when a shot ends: the faces of the last detection, where they were."""
         before = [] if self._last is None else self._last[1]
         hits = [Hit(hit.detection, hit.track_id, False) for hit in before]
-        held = [Look(number, time_s, image, hits, None) for number, time_s, image, _ in self._pending]
-        self._pending, self._last = [], None
+        held = [frame.look(hits) for frame in self._pending]
+        self._pending, self._undetected, self._last = [], 0, None
         if self._tracker is not None:
             self._tracker.cut()
         return held
 
-    def _detect(
-        self, number: int, time_s: float, image: NDArray[np.uint8], sampler: dict[str, Any]
-    ) -> list[Look]:
+    def _detect(self, frame: _Pending, sampler: dict[str, Any]) -> list[Look]:
+        number, time_s, image = frame.number, frame.time_s, frame.image
         found = sorted(self._detector.detect(image), key=lambda detection: -detection.box.area)
         ids: Sequence[int | None] = [None] * len(found)
         tracks = None
@@ -135,7 +169,7 @@ class Looker:
             tracks = self._tracker.tracks, self._tracker.next_id
         hits = [Hit(detection, track_id) for detection, track_id in zip(found, ids, strict=True)]
         between = self._between(time_s, hits)
-        self._pending, self._last = [], (time_s, hits)
+        self._pending, self._undetected, self._last = [], 0, (time_s, hits)
         size_wh = image.shape[1], image.shape[0]
         state = Snapshot(number, time_s, sampler, tracks, self._cuts.snapshot(), hits, size_wh)
         return [*between, Look(number, time_s, image, hits, state)]
@@ -147,11 +181,11 @@ class Looker:
         after = {hit.track_id: hit.detection for hit in hits}
         both = [(hit, after[hit.track_id]) for hit in before if hit.track_id in after]
         looks = []
-        for number, time_s, image, _ in self._pending:
-            share = (time_s - since_s) / (until_s - since_s) if until_s > since_s else 1.0
+        for frame in self._pending:
+            share = (frame.time_s - since_s) / (until_s - since_s) if until_s > since_s else 1.0
             placed = [Hit(_mix(hit.detection, then, share), hit.track_id, False) for hit, then in both]
             placed.sort(key=lambda hit: -hit.detection.box.area)
-            looks.append(Look(number, time_s, image, placed, None))
+            looks.append(frame.look(placed))
         return looks
 
 

@@ -48,6 +48,7 @@ def open_video(
     track: bool = True,
     smooth_s: float = 0.0,
     saliency: bool = False,
+    skipped: bool = False,
     live: bool | None = None,
     stall_s: float = STALL_S,
     reconnect: int = 0,
@@ -74,6 +75,8 @@ def open_video(
         track: Whether faces get a ``track_id``.
         smooth_s: Time constant in seconds for ``TrackedFace.smoothed``; 0: none.
         saliency: Whether faces carry what the network looked at.
+        skipped: Whether the frames that sampling leaves out come out as well, in their places, without faces
+            and with ``Frame.processed`` False. Never those of live sources.
         live: Whether frames that are not taken in time are dropped; None: for cameras and endless streams.
         stall_s: Seconds without a frame after which a stream or pipe counts as stalled.
         reconnect: Attempts in a row to connect to a live source again.
@@ -107,7 +110,9 @@ def open_video(
         raise
     sampler = sampling.start(None if state is None else state["sampler"])
     after = -1 if state is None else int(state["frame"])
-    return Video(source, _Steps(looker, recognizer, smoother, saliency, sampler, after))
+    return Video(
+        source, _Steps(looker, recognizer, smoother, saliency, sampler, after, skipped and not source.live)
+    )
 
 
 class Video:
@@ -205,6 +210,7 @@ class _Steps:
     saliency: bool
     sampler: Any
     after: int
+    skipped: bool
 
 
 class _Run:
@@ -257,7 +263,8 @@ class _Run:
                 thread.join(JOIN_S)
 
     def _read(self) -> None:
-        stages.read(self._source, self._steps.sampler, self._steps.after, self.taken, self._count)
+        s = self._steps
+        stages.read(self._source, s.sampler, s.after, self.taken, self._count, skipped=s.skipped)
 
     def _count(self, frames: int) -> None:
         self.frames_read = frames

@@ -23,8 +23,8 @@ from esrface.video.sources import Source, SourceFrame
 BATCH_FRAMES = 8
 """Frames whose faces go through the network together, at most; fewer if no more are ready."""
 
-Taken = tuple[SourceFrame, dict[str, Any]]
-"""A frame to be processed, and the sampler's state after it."""
+Taken = tuple[SourceFrame, dict[str, Any] | None]
+"""A frame to be processed, and the sampler's state after it; None: it is not processed and only passes by."""
 
 _log = logging.getLogger("esrface")
 
@@ -42,8 +42,10 @@ def read(
     after: int,
     outbox: Channel[Taken],
     count: Callable[[int], None],
+    *,
+    skipped: bool = False,
 ) -> None:
-    """Decode; pass on what sampling takes of the frames after number ``after``.
+    """Decode; pass on the frames after number ``after`` that sampling takes; the others too if ``skipped``.
 
     ``count`` is told of each decoded frame how many there are by now.
     """
@@ -51,9 +53,10 @@ def read(
         with closing(source.frames()) as frames:  # type: ignore[type-var]
             for frame in frames:
                 count(frame.number + 1)
-                if frame.number <= after or not sampler.take(frame.number, frame.time_s):
+                if frame.number <= after:
                     continue
-                if not outbox.put((frame, sampler.state)):
+                wanted = sampler.take(frame.number, frame.time_s)
+                if (wanted or skipped) and not outbox.put((frame, sampler.state if wanted else None)):
                     return
     finally:
         source.close()
@@ -79,7 +82,11 @@ def look(inbox: Channel[Taken], looker: Looker, outbox: Channel[Look]) -> None:
                 _log.warning("%s", error)
                 unusable.append(str(error))
                 continue
-            for ready in looker.look(frame.number, frame.time_s, image, sampler):
+            if sampler is None:
+                ready_now = looker.skip(frame.number, frame.time_s, image)
+            else:
+                ready_now = looker.look(frame.number, frame.time_s, image, sampler)
+            for ready in ready_now:
                 if not outbox.put(ready):
                     return
     for ready in looker.flush():
@@ -110,7 +117,7 @@ def express(
             tracked = tuple(_tracked(next(faces), one.time_s, smoother, hit) for hit in one.hits)
             if one.state is not None:
                 state = one.state, None if smoother is None else smoother.snapshot()
-            if not outbox.put(Frame(one.number, one.time_s, one.image, tracked, state)):
+            if not outbox.put(Frame(one.number, one.time_s, one.image, tracked, state, one.processed)):
                 return
 
 

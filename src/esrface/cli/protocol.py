@@ -1,0 +1,194 @@
+"""What the commands that train by the paper's protocols share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from esrface.cli.command import Name, option
+from esrface.cli.streams import printable
+from esrface.cli.training import (
+    DATA,
+    MODEL,
+    NETWORK,
+    SCHEDULE,
+    TrainingProgress,
+    data_option,
+    given,
+    recipe_option,
+    resume_option,
+    tensorboard_option,
+)
+
+if TYPE_CHECKING:
+    from esrface.training.protocols.config import ProtocolConfig
+    from esrface.training.protocols.plan import Plan
+    from esrface.training.staged import StageEpoch
+
+Config = TypeVar("Config", bound="ProtocolConfig")
+
+
+def _number(name: str, kind: Any, text: str) -> Any:
+    return option(SCHEDULE, name, type=kind, metavar="X" if kind is _RATE else "N", help=text)
+
+
+_COUNT, _RATE = click.IntRange(1), click.FloatRange(0)
+
+_schedule = (
+    recipe_option,
+    _number("--epochs", _COUNT, "Epochs of the first branch."),
+    _number("--later-epochs", _COUNT, "Epochs of each later branch."),
+    _number("--lr", _RATE, "Rate of the newest branch."),
+    _number("--trained-lr", _RATE, "Rate of what was trained before."),
+    _number("--batch", click.IntRange(2), "Faces a step, over all processes.  [default: 32]"),
+    option(SCHEDULE, "--seed", type=click.IntRange(0), metavar="N", help="[default: 1]"),
+    option(
+        SCHEDULE,
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Any other setting of config.yaml, such as --set momentum=0.8 or "
+        "--set augmentation.rotation_deg=10; may be given several times.",
+    ),
+    option(SCHEDULE, "--device", default="cpu", metavar="NAME", help="cpu or cuda.  [default: cpu]"),
+    option(SCHEDULE, "--threads", type=click.IntRange(1), metavar="N", help="[default: all that are ours]"),
+    option(
+        SCHEDULE,
+        "--precision",
+        type=Name(["auto", "bf16", "fp32"]),
+        metavar="auto|bf16|fp32",
+        help="auto: bf16 where the hardware computes in it.  [default: fp32]",
+    ),
+    option(MODEL, "--name", metavar="NAME", help="Name on the card.  [default: the name of RUN]"),
+    option(
+        MODEL,
+        "--legacy",
+        is_flag=True,
+        help="Write the best networks in the original's files (Net-….pt) as well.",
+    ),
+)
+
+
+def protocol_options(data: str) -> Callable[[Any], Any]:
+    """The options of every protocol; ``data`` says what the folder holds."""
+    out = option(
+        DATA,
+        "--out",
+        required=True,
+        type=click.Path(path_type=Path),
+        metavar="RUN",
+        help="Run folder to write.",
+    )
+    decorators = (data_option(data), out, resume_option, tensorboard_option, *_schedule)
+
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def esr9_options(init: str) -> Callable[[Any], Any]:
+    """The options of the protocols for ESR-9; ``init`` says what training begins with."""
+    decorators = (
+        option(NETWORK, "--init", metavar="DIR|RUN|none", help=init),
+        _number("--branches", _COUNT, "Of the ensemble.  [default: 9]"),
+        _number("--cap", _COUNT, "Images of each class or quadrant that a branch may see.  [default: 5000]"),
+    )
+
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def configure(
+    kind: type[Config],
+    recipe: Path | None,
+    init: str | None,
+    assignments: tuple[str, ...],
+    settings: dict[str, Any],
+) -> Config:
+    """The settings: of the recipe or published, then ``--set``, then the options."""
+    from esrface.training.recipes import load_recipe, override
+
+    config = override(load_recipe(recipe, kind) if recipe else kind(), assignments)
+    if init is not None:
+        config = replace(config, init=None if init == "none" else init)
+    return replace(config, **given(settings))
+
+
+def train_protocol(
+    protocol: str,
+    config: ProtocolConfig,
+    make_plan: Callable[[int], Plan],
+    *,
+    out: Path,
+    device: str,
+    name: str | None,
+    threads: int | None,
+    tensorboard: bool,
+    resume: bool,
+    legacy: bool,
+) -> int:
+    """Train by a plan, with a progress bar, and write the model file; returns the exit code."""
+    from esrface.cli.console import make_console
+    from esrface.threads import resolve_threads
+    from esrface.training.distributed import ranks_of_torchrun
+    from esrface.training.protocols.export import export_run
+    from esrface.training.protocols.run import Training, check_place, train_plan
+
+    console = make_console()
+    with ranks_of_torchrun(device) as (ranks, own_device), TrainingProgress(console, 1) as progress:
+        console.quiet = not ranks.is_first
+        # Before the data are read, which may take minutes.
+        check_place(out, config, resume)
+        plan = make_plan(resolve_threads(threads))
+        training = Training(
+            device=own_device,
+            ranks=ranks,
+            threads=resolve_threads(threads),
+            resume=resume,
+            legacy=legacy,
+            tensorboard=tensorboard,
+            progress=progress.show if ranks.is_first else None,
+            report=lambda epoch: progress.line(epoch_line(epoch)),
+        )
+        trainer = train_plan(plan, out, config, training)
+        if ranks.is_first:
+            export_run(trainer.network, plan, out, config, protocol=protocol, name=name or out.resolve().name)
+            figures = ", ".join(
+                f"{figure.replace('_', ' ')} {value:.4f}"
+                for figure, value in trainer.judge(trainer.network, plan.valid).ensemble.items()
+            )
+            place = printable(str(out))
+            console.print(
+                f"{place}: {figures} on {len(plan.valid)} validation images; try: esrface image photo.jpg "
+                f"--model {place}",
+                soft_wrap=True,
+            )
+    return 0
+
+
+def epoch_line(epoch: StageEpoch) -> str:
+    """One epoch for people."""
+    text = (
+        f"stage {epoch.stage.number}/{epoch.stages}, epoch {epoch.epoch}/{epoch.stage.epochs}: "
+        f"loss {epoch.loss:.3f}, {epoch.images_per_s:.0f} images/s"
+    )
+    if epoch.validation is None:
+        return text
+    own = zip(*(figures.values() for figures in epoch.validation.branches), strict=True)
+    parts = [
+        f"{name.replace('_', ' ')} {value:.4f} (branches {min(alone):.4f} to {max(alone):.4f})"
+        for (name, value), alone in zip(epoch.validation.ensemble.items(), own, strict=True)
+    ]
+    return f"{text}, {', '.join(parts)}{', best so far' if epoch.is_best else ''}"

@@ -1,0 +1,122 @@
+"""How exactly a model file keeps its network, what that changes, and how much change is too much."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from esrface._suggest import unknown_name
+from esrface.ensemble import combine_arrays
+from esrface.errors import InputError, ModelError
+from esrface.evaluation import metrics
+from esrface.networks.esr import ESR
+from esrface.networks.onnx_export import to_onnx
+from esrface.networks.quantise import CALIBRATION_FACES, to_int8
+
+PRECISIONS = ("fp32", "fp16", "int8")
+"""``fp32``: as trained. ``fp16``: weights rounded, half the size, computed in float32. ``int8``: weights and
+values rounded, a quarter of the size, computed in whole numbers, which is faster where the CPU can."""
+
+LARGEST_DIFFERENCE = {"fp32": 1e-4, "fp16": 0.01}
+"""Of a branch's probability, between a file and its network."""
+
+INT8_MEAN_DIFFERENCE = 0.02
+"""Mean difference of the branches' probabilities: with whole numbers single ones may move further."""
+
+ALLOWED_LOSS = 0.002
+"""Of validation accuracy, for int8; two images are always allowed."""
+
+EFFECTS = {"fp16": "float16_weights", "int8": "int8"}
+"""Keys of a card's score under which stands what the precision changed."""
+
+Logits = NDArray[np.float32]
+
+
+def model_content(
+    network: ESR, precision: str, *, logit_shift: Logits | None = None, faces: Logits | None = None
+) -> bytes:
+    """The model file of a network.
+
+    Args:
+        network: In evaluation mode.
+        precision: One of ``PRECISIONS``.
+        logit_shift: (K, 8), see `to_onnx`.
+        faces: For ``int8``: (N, C, S, S) normalised training faces; ``CALIBRATION_FACES`` of them, evenly
+            spread, are used.
+
+    Raises:
+        InputError: An unknown precision, or ``int8`` without faces.
+        ModelError: The network cannot be stored in int8.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(unknown_name("precision", precision, PRECISIONS))
+    if precision != "int8":
+        return _bytes(to_onnx(network, logit_shift=logit_shift, half=precision == "fp16"))
+    if faces is None or not len(faces):
+        raise InputError("int8 needs training faces to calibrate with")
+    exact = to_onnx(network, logit_shift=logit_shift, half=False)
+    return _bytes(to_int8(exact, faces[calibration_choice(len(faces))]))
+
+
+def calibration_choice(count: int) -> NDArray[np.int64]:
+    """Which of so many faces are used: all, or ``CALIBRATION_FACES`` evenly spread ones."""
+    chosen = np.linspace(0, count - 1, min(count, CALIBRATION_FACES))
+    return np.asarray(chosen.round(), dtype=np.int64)
+
+
+def check_answers(given: Logits, expected: Logits, precision: str) -> float:
+    """Difference of the branches' probabilities that matters at this precision.
+
+    Args:
+        given: (N, K, 8) logits of a file.
+        expected: (N, K, 8) of the network that it was made from.
+        precision: Of the file.
+
+    Raises:
+        ModelError: It is too large.
+    """
+    differences = np.abs(_probabilities(given) - _probabilities(expected))
+    exact = precision in LARGEST_DIFFERENCE
+    difference = float(differences.max() if exact else differences.mean())
+    if difference > LARGEST_DIFFERENCE.get(precision, INT8_MEAN_DIFFERENCE):
+        raise ModelError(
+            f"the exported file answers unlike the network (probabilities differ by {difference:.2g}"
+            f"{'' if exact else ' on average'})"
+        )
+    return difference
+
+
+def effect(given: Logits, expected: Logits, labels: NDArray[np.int64]) -> dict[str, float]:
+    """What a precision changes on labelled faces, for a card.
+
+    Args:
+        given: (N, K, 8) logits of the file.
+        expected: (N, K, 8) of the same network in float32.
+        labels: (N,)
+    """
+    changed, exact = (combine_arrays(logits, None) for logits in (given, expected))
+    differences = np.abs(changed.branch_probabilities - exact.branch_probabilities)
+    return {
+        "accuracy_change": metrics.accuracy(changed.emotion, labels)
+        - metrics.accuracy(exact.emotion, labels),
+        "equal_answers": float((changed.emotion == exact.emotion).mean()),
+        "largest_probability_difference": float(differences.max()),
+    }
+
+
+def check_loss(change: float, images: int) -> None:
+    """Raise ModelError where so many images' accuracy changed (a share, negative is worse) by too much."""
+    if -change > max(ALLOWED_LOSS, 2 / images) + 1e-9:
+        raise ModelError(
+            f"int8 would cost {-100 * change:.2f} points of validation accuracy, {100 * ALLOWED_LOSS:g} are "
+            "allowed: use fp16"
+        )
+
+
+def _probabilities(logits: Logits) -> NDArray[np.float64]:
+    return combine_arrays(logits, None).branch_probabilities
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    return bytes(model.SerializeToString())

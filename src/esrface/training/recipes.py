@@ -1,0 +1,134 @@
+"""Settings as dataclasses and YAML files: written with every run, read as a recipe, checked key by key."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+
+from esrface._names import printable, reason_of
+from esrface._suggest import unknown_name
+from esrface.errors import DataError
+from esrface.outputs import write_whole
+
+Settings = TypeVar("Settings")
+
+
+def save_recipe(settings: Any, path: Path) -> None:
+    """Write a dataclass as YAML; `load_recipe` reads it back."""
+    write_whole(path, yaml.safe_dump(plain_settings(settings), sort_keys=False), overwrite=True)
+
+
+def plain_settings(settings: Any) -> dict[str, Any]:
+    """A dataclass as data for YAML and JSON."""
+    plain: dict[str, Any] = _plain(asdict(settings))
+    return plain
+
+
+def load_recipe(path: Path, kind: type[Settings]) -> Settings:
+    """Read settings of a kind; a setting that is not in the file has its default.
+
+    Raises:
+        DataError: No such file, no YAML, an unknown setting, or a value of another type.
+    """
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{printable(path)}: {reason_of(error)}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{printable(path)}: not a YAML file") from error
+    return _build(kind, plain, printable(path))
+
+
+def override(settings: Settings, assignments: Sequence[str]) -> Settings:
+    """The settings with some replaced, each given as ``"epochs=5"`` or ``"augmentation.shift=0"``.
+
+    Raises:
+        DataError: No such setting, or a value of another type.
+    """
+    plain = plain_settings(settings)
+    for assignment in assignments:
+        name, sign, text = assignment.partition("=")
+        *outer, last = name.strip().split(".")
+        place = plain
+        for part in outer:
+            place = place.get(part, {}) if isinstance(place, dict) else {}
+        if not sign or not isinstance(place, dict) or last not in place:
+            raise DataError(f"--set {assignment}: expected NAME=VALUE with a setting of config.yaml as NAME")
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise DataError(f"--set {assignment}: the value cannot be read") from None
+    return _build(type(settings), plain, "--set")
+
+
+def setting_differences(one: Any, other: Any) -> list[str]:
+    """Settings in which two of a kind differ, as ``"epochs 8 != 12"``."""
+    left, right = asdict(one), asdict(other)
+    return [f"{key} {left[key]} != {right[key]}" for key in left if left[key] != right[key]]
+
+
+def _build(kind: type[Settings], plain: Any, where: str) -> Settings:
+    if not isinstance(plain, dict):
+        raise DataError(f"{where}: expected settings by name, got {type(plain).__name__}")
+    types = typing.get_type_hints(kind)
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    values = {}
+    for name, value in plain.items():
+        if name not in known:
+            raise DataError(f"{where}: {unknown_name('setting', name, known)}")
+        values[name] = _convert(types[name], value, f"{where}: {name}")
+    for name, field in known.items():
+        if name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise DataError(f"{where}: the setting {name} is missing")
+    return kind(**values)
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """The value as the type of its setting."""
+    if is_dataclass(kind):
+        return _build(typing.cast(type[Any], kind), value, where)
+    if get_origin(kind) in (Union, UnionType):
+        if value is None:
+            return None
+        kind = next(option for option in get_args(kind) if option is not type(None))
+    if get_origin(kind) is tuple:
+        return _convert_tuple(get_args(kind), value, where)
+    fits: Callable[[Any], bool] = lambda given: isinstance(given, kind)  # noqa: E731
+    if kind is float:
+        value, fits = _number(value), lambda given: isinstance(given, float)
+    if not fits(value) or (isinstance(value, bool) and kind is not bool):
+        raise DataError(f"{where}: expected {_NAMES.get(kind, kind.__name__)}, got {value!r}")
+    return value
+
+
+def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise DataError(f"{where}: expected a list, got {value!r}")
+    if kinds[-1] is not Ellipsis and len(kinds) != len(value):
+        raise DataError(f"{where}: expected a list of {len(kinds)}, got {len(value)}")
+    return tuple(_convert(kinds[0], item, where) for item in value)
+
+
+def _number(value: Any) -> Any:
+    """Numbers as floats, also those that YAML takes for text (``1e-3``)."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+_NAMES = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
