@@ -207,7 +207,7 @@ def test_the_originals_command_line_works(image: Run, capsys: pytest.CaptureFixt
             ["--csv", "x", "--resume", "--overwrite"],
             "esrface image: --overwrite starts anew and --resume contin",
         ),
-        (["--csv", "x", "--jsonl", "x"], "esrface image: --csv and --jsonl name the same file: give two"),
+        (["--csv", "x", "--jsonl", "x"], "esrface image: two outputs name the same file: give each its own"),
         (["-", "-"], "esrface image: - can be given once only: standard input holds one picture"),
         (["--batch-norm", "running"], "esrface: batch_norm is for the original's .pt weights only"),
         (["--device", "gpu"], "esrface: unknown device 'gpu': did you mean 'cpu'? choose from cpu, cuda"),

@@ -110,15 +110,19 @@ def branches(scores: Mapping[str, Any]) -> str:
 
 def half_precision(scores: Mapping[str, Any]) -> str:
     """What the small file costs."""
-    effect = scores.get("float16_weights")
-    if effect is None:
-        return ""
-    return (
-        "The file holds its weights as float16 and computes in float32. Against float32 weights the accuracy "
-        f"changes by {100 * effect['accuracy_change']:+.2f} points, {percent(effect['equal_answers'])} of the "
-        f"answers are equal, and no branch's probability moves by more than "
-        f"{effect['largest_probability_difference']:.1g}."
-    )
+    for key, kept in (
+        ("float16_weights", "The file holds its weights as float16 and computes in float32."),
+        ("int8", "The file holds its weights as whole numbers of 7 bits and computes in int8."),
+    ):
+        effect = scores.get(key)
+        if effect is not None:
+            return (
+                f"{kept} Against float32 weights the accuracy changes by "
+                f"{100 * effect['accuracy_change']:+.2f} points, "
+                f"{percent(effect['equal_answers'])} of the answers are equal, and no branch's probability moves "
+                f"by more than {effect['largest_probability_difference']:.1g}."
+            )
+    return ""
 
 
 def calibration(card: ModelCard, scores: Mapping[str, Any]) -> str:

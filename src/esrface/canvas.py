@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -55,14 +57,17 @@ class Canvas:
         width: In units.
         height: In units.
         scale: Pixels per unit, above 0.
+        seen: The part of the sheet that is drawn, in units; None: all of it. What lies beyond costs nothing.
     """
 
-    def __init__(self, width: float, height: float, scale: float = 1.0) -> None:
+    def __init__(self, width: float, height: float, scale: float = 1.0, seen: Area | None = None) -> None:
         self.width, self.height, self.scale = width, height, scale
-        self._image = Image.new("RGB", (round(width * scale), round(height * scale)), PAPER)
+        part = seen or Area(0, 0, width, height)
+        self._left, self._top = part.x * scale, part.y * scale
+        self._image = Image.new("RGB", (round(part.width * scale), round(part.height * scale)), PAPER)
         self._draw = ImageDraw.Draw(self._image)
         self.texts: list[tuple[str, Area]] = []
-        """Every text written and the place that its letters take, in order."""
+        """Every text written and the place that its letters take, in order; those in sight."""
         self.pictures: list[Area] = []
         """Where pictures lie, in order."""
 
@@ -74,13 +79,14 @@ class Canvas:
         self, x: float, y: float, text: str, size: float, color: Color = INK, anchor: str = "lm"
     ) -> Area:
         """Write a line; ``anchor`` as Pillow has it: l, m, r across and m (middle) or s (baseline) down."""
-        letters = font(max(1, round(size * self.scale)))
-        place = (x * self.scale, y * self.scale)
-        self._draw.text(place, text, font=letters, fill=color, anchor=anchor)
-        left, top, right, bottom = (
-            edge / self.scale for edge in self._draw.textbbox(place, text, font=letters, anchor=anchor)
+        pixels = max(1, round(size * self.scale))
+        place = (x * self.scale - self._left, y * self.scale - self._top)
+        left, top, right, bottom = _extent(text, pixels, anchor)
+        if self._in_sight(place[0] + left, place[1] + top, place[0] + right, place[1] + bottom):
+            self._draw.text(place, text, font=font(pixels), fill=color, anchor=anchor)
+        taken = Area(
+            x + left / self.scale, y + top / self.scale, (right - left) / self.scale, (bottom - top) / self.scale
         )
-        taken = Area(left, top, right - left, bottom - top)
         self.texts.append((text, taken))
         return taken
 
@@ -88,16 +94,41 @@ class Canvas:
         """A filled rectangle with round corners."""
         x0, y0, x1, y1 = self._edges(area)
         if x1 > x0 and y1 > y0:
-            self._image.paste(color, (x0, y0), self._rounded(x1 - x0, y1 - y0, radius))
+            self._fill(color, (x0, y0, x1, y1), radius)
 
     def picture(self, pixels: NDArray[np.uint8], area: Area, radius: float) -> None:
         """A picture (H, W, 3) uint8 RGB stretched over ``area``, with round corners."""
-        x0, y0, x1, y1 = self._edges(area)
-        image = Image.fromarray(np.ascontiguousarray(pixels))
-        if image.size != (x1 - x0, y1 - y0):
-            image = image.resize((x1 - x0, y1 - y0), Image.Resampling.LANCZOS)
-        self._image.paste(image, (x0, y0), self._rounded(x1 - x0, y1 - y0, radius))
         self.pictures.append(area)
+        x0, y0, x1, y1 = edges = self._edges(area)
+        seen = self._clip(edges)
+        if seen is None:
+            return
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        wide, high = image.width / (x1 - x0), image.height / (y1 - y0)
+        part = ((seen[0] - x0) * wide, (seen[1] - y0) * high, (seen[2] - x0) * wide, (seen[3] - y0) * high)
+        size = (seen[2] - seen[0], seen[3] - seen[1])
+        if image.size != size or part != (0, 0, *size):
+            image = image.resize(size, Image.Resampling.LANCZOS, box=part)
+        self._fill(image, edges, radius)
+
+    def in_sight(self, area: Area) -> bool:
+        """Whether some of the area is drawn."""
+        return self._clip(self._edges(area)) is not None
+
+    def part_of(self, area: Area) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
+        """What is drawn of an area, to draw on: a copy (h, w, 3) uint8 RGB of its pixels in sight, and where
+        the copy's corner lies in the area, in pixels. None out of sight. See ``put_part``."""
+        edges = self._edges(area)
+        seen = self._clip(edges)
+        if seen is None:
+            return None
+        return np.array(self._image.crop(seen)), (seen[0] - edges[0], seen[1] - edges[1])
+
+    def put_part(self, area: Area, pixels: NDArray[np.uint8]) -> None:
+        """Put back what ``part_of`` gave."""
+        seen = self._clip(self._edges(area))
+        if seen is not None:
+            self._image.paste(Image.fromarray(pixels), seen[:2])
 
     def size_of(self, area: Area) -> tuple[int, int]:
         """(width, height) in pixels that a picture takes there."""
@@ -122,16 +153,62 @@ class Canvas:
         self.panel(Area(centre - 1, area.y - over, 2, area.height + 2 * over), 0, INK)
 
     def _edges(self, area: Area) -> tuple[int, int, int, int]:
-        x0, y0, x1, y1 = (round(edge * self.scale) for edge in (area.x, area.y, area.right, area.bottom))
+        x0, x1 = (round(edge * self.scale - self._left) for edge in (area.x, area.right))
+        y0, y1 = (round(edge * self.scale - self._top) for edge in (area.y, area.bottom))
         return x0, y0, x1, y1
 
-    def _rounded(self, width: int, height: int, radius: float) -> Image.Image:
-        """Mask of a rectangle with smooth round corners."""
-        large = Image.new("L", (width * OVERSAMPLING, height * OVERSAMPLING), 0)
-        ImageDraw.Draw(large).rounded_rectangle(
-            (0, 0, large.width - 1, large.height - 1), radius * self.scale * OVERSAMPLING, fill=255
-        )
-        return large.resize((width, height), Image.Resampling.BOX)
+    def _in_sight(self, x0: float, y0: float, x1: float, y1: float) -> bool:
+        return x0 < self._image.width and y0 < self._image.height and x1 > 0 and y1 > 0
+
+    def _clip(self, edges: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
+        """The part that is on the image, if any."""
+        x0, y0, x1, y1 = edges
+        x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, self._image.width), min(y1, self._image.height)
+        return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+    def _fill(self, what: Color | Image.Image, edges: tuple[int, int, int, int], radius: float) -> None:
+        """Fill a rectangle with round corners; an image is what ``_clip`` leaves of it."""
+        seen = self._clip(edges)
+        if seen is None:
+            return
+        mask = _rounded(edges[2] - edges[0], edges[3] - edges[1], radius * self.scale, _within(edges, seen))
+        self._image.paste(what, seen, mask)
+
+
+def _within(edges: tuple[int, int, int, int], seen: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """``seen`` counted from the corner of ``edges``."""
+    return seen[0] - edges[0], seen[1] - edges[1], seen[2] - edges[0], seen[3] - edges[1]
+
+
+@lru_cache(maxsize=4096)
+def _extent(text: str, pixels: int, anchor: str) -> tuple[float, float, float, float]:
+    """Where a text's letters lie around its place, in pixels."""
+    left, top, right, bottom = font(pixels).getbbox(text, anchor=anchor)
+    return left, top, right, bottom
+
+
+def _rounded(width: int, height: int, radius: float, seen: tuple[int, int, int, int]) -> Image.Image | None:
+    """Mask of what is seen of a rectangle with smooth round corners; None where it has none."""
+    side = min(math.ceil(radius) + 1, (min(width, height) + 1) // 2)
+    if radius <= 0 or side < 1:
+        return None
+    ends = _corners(side, min(radius, min(width, height) / 2))
+    mask = Image.new("L", (seen[2] - seen[0], seen[3] - seen[1]), 255)
+    places = ((0, 0), (width - side, 0), (0, height - side), (width - side, height - side))
+    for end, (x, y) in zip(ends, places, strict=True):
+        mask.paste(end, (x - seen[0], y - seen[1]))
+    return mask
+
+
+@lru_cache(maxsize=256)
+def _corners(side: int, radius: float) -> tuple[Image.Image, ...]:
+    """The corners (side, side) of a rectangle's mask: upper left and right, lower left and right."""
+    large = Image.new("L", (2 * side * OVERSAMPLING, 2 * side * OVERSAMPLING), 0)
+    ImageDraw.Draw(large).rounded_rectangle(
+        (0, 0, large.width - 1, large.height - 1), radius * OVERSAMPLING, fill=255
+    )
+    whole = large.resize((2 * side, 2 * side), Image.Resampling.BOX)
+    return tuple(whole.crop((x, y, x + side, y + side)) for y in (0, side) for x in (0, side))
 
 
 def on_dark(color: Color) -> Color:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, Entry] = {
     "train": Entry("esrface.cli.train", "Train an ensemble (FER+, your own pictures)."),
     "data": Entry("esrface.cli.data", "Prepare data sets for training, and look over what is there."),
     "models": Entry("esrface.cli.models", "List, explain, download, import and check models."),
+    "export": Entry("esrface.cli.export", "Write a model as ONNX, safetensors or the original's files."),
     "doctor": Entry("esrface.cli.doctor", "Say what this installation can do, and what is wrong with it."),
 }
 """Commands in the order of the help page."""

@@ -59,6 +59,13 @@ OUTPUT, INPUT = "Output", "Pictures"
     metavar="DIR",
     help="Write the original program's CSV, a file a picture.",
 )
+@option(
+    OUTPUT,
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write a page to look at and to send: faces, shares, key moments; opens offline.",
+)
 @option(OUTPUT, "--branches", is_flag=True, help="Show every branch in the table and in the rows.")
 @option(OUTPUT, "--overwrite", is_flag=True, help="Replace outputs that exist.")
 @option(OUTPUT, "--resume", is_flag=True, help="Keep outputs that exist and add what is missing.")

@@ -31,6 +31,7 @@ from esrface.cli.streams import ReaderGone, print_json
 from esrface.cli.table import FaceTable
 from esrface.images import DEFAULT_MAX_PIXELS
 from esrface.recognizer import Recognizer
+from esrface.report.facts import RunFacts
 from esrface.rows import picture_record
 from esrface.sinks import (
     AnnotatedPictures,
@@ -40,6 +41,7 @@ from esrface.sinks import (
     JsonlRows,
     OriginalCsv,
     Picture,
+    PictureReport,
     RunSettings,
     Sink,
 )
@@ -51,7 +53,7 @@ _log = logging.getLogger("esrface")
 SHOWN_BESIDE_FILES = 20
 """Pictures in the table where the results go into files as well."""
 
-RESULTS = ("csv", "jsonl", "save", "output")
+RESULTS = ("csv", "jsonl", "save", "output", "report")
 """Options that name outputs in files."""
 
 
@@ -107,10 +109,11 @@ def _check(paths: Sequence[str], options: Options) -> None:
         )
     if options["overwrite"] and options["resume"]:
         raise click.UsageError("--overwrite starts anew and --resume continues: give one of them")
-    if options["resume"] and not any(options[name] for name in RESULTS):
+    if options["resume"] and not any(options[name] for name in RESULTS if name != "report"):
         raise click.UsageError("--resume continues files: name them with --csv, --jsonl, --save or -o")
-    if options["csv"] and options["csv"] == options["jsonl"]:
-        raise click.UsageError("--csv and --jsonl name the same file: give two")
+    files = [options[name] for name in ("csv", "jsonl", "report") if options[name]]
+    if len(set(files)) < len(files):
+        raise click.UsageError("two outputs name the same file: give each its own")
     if paths.count(STDIN) > 1:
         raise click.UsageError("- can be given once only: standard input holds one picture")
 
@@ -145,6 +148,10 @@ def _sinks(options: Options, recognizer: Recognizer) -> list[Sink]:
     settings, mode = RunSettings(settings_of(options, recognizer)), output_mode(options)
     branches, abstain_below = recognizer.card.branches, options["abstain_below"]
     sinks: list[Sink] = []
+    if options["report"]:
+        # First in, last out: the others are closed before the page is made.
+        facts = RunFacts.of(recognizer, settings.values)
+        sinks.append(PictureReport(options["report"], facts, recognizer, mode=mode))
     if options["output"]:
         sinks.append(OriginalCsv(options["output"], settings, mode=mode, branches=branches))
     if options["save"]:

@@ -114,14 +114,14 @@ def prepare_torch(device: str, threads: int | None, *, tensorboard: bool = False
     return count
 
 
-def require_training() -> None:
-    """Raise DependencyError unless the packages of the extra ``train`` are there."""
+def require_training(what: str = "training") -> None:
+    """Raise DependencyError unless the packages of the extra ``train`` are there, which ``what`` needs."""
     missing = [
         name for name in ("torch", "safetensors", "onnx", "yaml") if importlib.util.find_spec(name) is None
     ]
     if missing:
         raise DependencyError(
-            f"training needs {', '.join(missing)}; in the clone: pip install -c constraints.txt '.[train]'"
+            f"{what} needs {', '.join(missing)}; in the clone: pip install -c constraints.txt '.[train]'"
         )
 
 

@@ -89,6 +89,13 @@ row_options = all_of(
         metavar="FILE.mp4",
         help="Write the video with the faces drawn into it, as long as the source, with its sound.",
     ),
+    option(
+        OUTPUT,
+        "--report",
+        type=_FILE,
+        metavar="FILE.html",
+        help="Write a page to look at and to send: timeline, shares, key moments; opens offline.",
+    ),
     option(OUTPUT, "--json", "as_json", is_flag=True, help="Print JSON Lines, one object a frame."),
     option(OUTPUT, "--branches", is_flag=True, help="Show every branch in the table and in the rows."),
     option(

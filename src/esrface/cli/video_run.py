@@ -38,6 +38,7 @@ from esrface.detection import create_detector
 from esrface.errors import OutputError
 from esrface.outputs import refuse_existing
 from esrface.recognizer import Recognizer
+from esrface.report.facts import RunFacts
 from esrface.sinks import (
     AnnotatedVideo,
     CsvRows,
@@ -46,6 +47,7 @@ from esrface.sinks import (
     OriginalVideoCsv,
     ParquetRows,
     RunSettings,
+    VideoReport,
 )
 from esrface.threads import resolve_threads
 from esrface.video import DETECTION_SIZE, Frame, Video, open_video
@@ -53,7 +55,7 @@ from esrface.video.sources import PICTURE_RATE, STALL_S
 
 _log = logging.getLogger("esrface")
 
-FILES = ("csv", "jsonl", "parquet", "save_video")
+FILES = ("csv", "jsonl", "parquet", "save_video", "report")
 """Options that name an output file for all clips."""
 
 RESULTS = (*FILES, "output")
@@ -86,7 +88,7 @@ def recognise_clips(
 
         run = ClipRun(
             partial(_open, recognizer, options, live, progress.wanted),
-            _sinks(options, recognizer),
+            _sinks(options, recognizer, clips=len(clips)),
             _views(options, console, recognizer, named=len(clips) > 1),
             resume=options["resume"],
             after_each=after_each,
@@ -117,7 +119,7 @@ def _check(clips: Sequence[GivenClip], options: Options) -> None:
         raise click.UsageError("--fps and --every both say which frames to take: give one of them")
     if options["overwrite"] and options["resume"]:
         raise click.UsageError("--overwrite starts anew and --resume continues: give one of them")
-    if options["resume"] and not any(options[name] for name in RESULTS):
+    if options["resume"] and not any(options[name] for name in RESULTS if name != "report"):
         raise click.UsageError("--resume continues files: name them with --csv, --jsonl, --parquet or -o")
     if options["save_video"] and len(clips) > 1:
         raise click.UsageError("--save-video writes one video: give one source")
@@ -203,8 +205,8 @@ def _open(
     )
 
 
-def _sinks(options: Options, recognizer: Recognizer) -> list[FrameSink]:
-    """The outputs in files, in the order in which each frame goes through them."""
+def _sinks(options: Options, recognizer: Recognizer, *, clips: int) -> list[FrameSink]:
+    """The outputs in files, in the order in which each frame goes through them; ``clips``: how many come."""
     settings = RunSettings(
         {
             **settings_of(options, recognizer),
@@ -217,6 +219,10 @@ def _sinks(options: Options, recognizer: Recognizer) -> list[FrameSink]:
     )
     mode, branches = output_mode(options), recognizer.card.branches
     sinks: list[FrameSink] = []
+    if options["report"]:
+        # First in, last out: the others are closed before the page is made.
+        facts = RunFacts.of(recognizer, settings.values)
+        sinks.append(VideoReport(options["report"], facts, recognizer, mode=mode, clips=clips))
     if options["output"]:
         sinks.append(OriginalVideoCsv(options["output"], settings, mode=mode, branches=branches))
     for name, kind in (("csv", CsvRows), ("jsonl", JsonlRows), ("parquet", ParquetRows)):

@@ -260,9 +260,13 @@ def fit_card(
     }
 
 
-def accuracy_interval(correct: NDArray[np.bool_], *, seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval of the accuracy for right and wrong answers (N,)."""
-    return metrics.bootstrap_interval(lambda index: float(correct[index].mean()), len(correct), seed=seed)
+def accuracy_interval(
+    correct: NDArray[np.bool_], *, seed: int = 0, groups: NDArray[Any] | None = None
+) -> tuple[float, float]:
+    """95 % bootstrap interval of the accuracy for right and wrong answers (N,); groups as in the metrics."""
+    return metrics.bootstrap_interval(
+        lambda index: float(correct[index].mean()), len(correct), seed=seed, groups=groups
+    )
 
 
 def named_recalls(confusion: NDArray[np.int64]) -> dict[str, float | None]:

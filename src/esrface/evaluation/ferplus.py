@@ -6,7 +6,7 @@ the recogniser's own inference (input, mirror pass, temperature, vote), the one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,9 +26,9 @@ from esrface.datasets.ferplus import (
 )
 from esrface.emotions import EMOTIONS
 from esrface.engine import EngineOutput, join
-from esrface.ensemble import combine_arrays
 from esrface.errors import DataError, InputError
-from esrface.evaluation.judged import Evaluation
+from esrface.evaluation.framing import View, whole_view
+from esrface.evaluation.judged import Evaluation, Progress, answers_of
 from esrface.recognizer import Recognizer
 
 SPLITS: Final = {"valid": "validation (PublicTest)", "test": "test (PrivateTest)"}
@@ -47,15 +47,18 @@ PUBLISHED_MAJORITY: Final = {"valid": (1180, 862, 348, 411, 60, 25, 289, 16)}
 BATCH = 256
 """Images between two reports of progress."""
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
-
 
 @dataclass(frozen=True, eq=False)
 class FerPlusEvaluation(Evaluation):
     """A model's answers on the labelled images of a FER+ split (M of those listed) and what they come to."""
 
     label_rule: str
+    pixels: NDArray[np.uint8]
+    """(M, 48, 48) grey."""
+
+    def views(self, indices: Sequence[int] | None = None) -> Iterator[View]:
+        """See ``Evaluation.views``."""
+        return map(whole_view, self.pixels if indices is None else self.pixels[list(indices)])
 
     @property
     def title(self) -> str:
@@ -111,15 +114,6 @@ def evaluate_ferplus(
     if not len(kept):
         raise DataError(f"{data}: the label rule {label_rule} leaves none of the {len(faces)} {split} images")
     output = recognize_faces(recognizer, judged.pixels, partial(report, "recognising"))
-    card = recognizer.card
-    answers = combine_arrays(
-        output.logits,
-        output.affect,
-        temperature=card.temperature,
-        vote=vote,
-        affect_source=card.affect_source,
-        uncertainty=card.uncertainty,
-    )
     report("looking for copies in the training split", 0, 0)
     fresh, trouble = _find_fresh(data, judged)
     return FerPlusEvaluation(
@@ -127,12 +121,13 @@ def evaluate_ferplus(
         label_rule=label_rule,
         vote=vote,
         mirror=recognizer.mirror,
-        card=card,
+        card=recognizer.card,
         listed=len(faces),
         names=judged.names,
         labels=kept,
+        pixels=judged.pixels,
         logits=output.logits,
-        answers=answers,
+        answers=answers_of(recognizer.card, output, vote),
         fresh=fresh,
         warnings=(*_unlike_published(split, label_rule, len(faces), kept), *trouble),
     )

@@ -13,21 +13,18 @@ from numpy.typing import NDArray
 from esrface._names import printable
 from esrface.datasets.folder import FolderSplit, Listed, class_counts, list_folder, splits_of
 from esrface.datasets.folder_pictures import Cut, ReadPicture, file_digest, read_pictures, summarise_skipped
-from esrface.detection import Detector
+from esrface.detection import Detection, Detector
 from esrface.emotions import EMOTIONS
 from esrface.engine import EngineOutput
-from esrface.ensemble import combine_arrays
 from esrface.errors import DataError
-from esrface.evaluation.judged import Evaluation
+from esrface.evaluation.framing import View, located_view, whole_view
+from esrface.evaluation.judged import Evaluation, Progress, answers_of
 from esrface.models.card import CropRule
 from esrface.preprocess import crop_face
 from esrface.recognizer import Recognizer
 
 STEP = 32
 """Pictures between two reports of progress."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +33,26 @@ class FolderEvaluation(Evaluation):
 
     name: str
     """Of the folder or CSV file."""
-    detect: bool
-    """Whether faces were looked for; otherwise whole pictures were taken for faces."""
     skipped: tuple[str, ...]
     """One line for each picture that could not be used."""
+    pictures: tuple[Listed, ...]
+    """The M usable ones."""
+    detector: Detector | None
+    """What looked for the faces; None: whole pictures were taken for faces."""
+
+    def views(self, indices: Sequence[int] | None = None) -> Iterator[View]:
+        """See ``Evaluation.views``."""
+        chosen = self.pictures if indices is None else [self.pictures[index] for index in indices]
+        for read in read_pictures(chosen):
+            if read.crop is None:
+                raise DataError(f"{read.problem}, which was there before")
+            if self.detector is None:
+                yield whole_view(read.crop)
+                continue
+            found = _largest(self.detector, read.crop)
+            if found is None:
+                raise DataError(f"{printable(read.listed.path)}: it shows another picture than before")
+            yield located_view(read.crop, found, self.card.crop)
 
     @property
     def title(self) -> str:
@@ -55,7 +68,7 @@ class FolderEvaluation(Evaluation):
     def protocol(self) -> str:
         """One line with all that a figure has to state to be comparable."""
         present = np.flatnonzero(class_counts(self.labels))
-        faces = "largest detected face" if self.detect else "whole pictures, no detection"
+        faces = "largest detected face" if self.detector else "whole pictures, no detection"
         return (
             f"folder {self.name}, split {self.split}, {len(present)} classes "
             f"({', '.join(EMOTIONS[i] for i in present)}): {len(self.labels)} of {self.listed} pictures; "
@@ -100,32 +113,24 @@ def evaluate_folder(
         problems = [*listed.problems, *skipped]
         first = f", the first problem: {problems[0]}" if problems else ""
         raise DataError(f"{printable(data)}: no usable picture in the split {split}{first}")
-    card = recognizer.card
-    answers = combine_arrays(
-        output.logits,
-        output.affect,
-        temperature=card.temperature,
-        vote=vote,
-        affect_source=card.affect_source,
-        uncertainty=card.uncertainty,
-    )
     report("looking for copies in the training split", 0, 0)
     lines = (*listed.problems, summarise_skipped(skipped, len(listed.pictures)))
     return FolderEvaluation(
         split=split,
         vote=vote,
         mirror=recognizer.mirror,
-        card=card,
+        card=recognizer.card,
         listed=len(listed.pictures),
         names=[picture.listed.name for picture in used],
         labels=np.array([picture.listed.label for picture in used], dtype=np.int64),
         logits=output.logits,
-        answers=answers,
+        answers=answers_of(recognizer.card, output, vote),
         fresh=_find_fresh(listed, used),
         warnings=tuple(line for line in lines if line is not None),
         name=printable(data.resolve().name),
-        detect=detect,
         skipped=tuple(skipped),
+        pictures=tuple(picture.listed for picture in used),
+        detector=recognizer.detector if detect else None,
     )
 
 
@@ -133,10 +138,14 @@ def largest_face(detector: Detector, rule: CropRule) -> Cut:
     """Cuts the largest face that a detector finds out of a picture, as a card's rule says."""
 
     def cut(picture: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-        found = detector.detect(picture)
-        return crop_face(picture, found[0].box, found[0].landmarks, rule) if found else None
+        found = _largest(detector, picture)
+        return None if found is None else crop_face(picture, found.box, found.landmarks, rule)
 
     return cut
+
+
+def _largest(detector: Detector, picture: NDArray[np.uint8]) -> Detection | None:
+    return next(iter(detector.detect(picture)), None)
 
 
 def _recognise(

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface.ensemble import Answers
+from esrface.engine import EngineOutput
+from esrface.ensemble import Answers, combine_arrays
 from esrface.evaluation import metrics
-from esrface.evaluation.calibration import named_recalls
+from esrface.evaluation.calibration import accuracy_interval, named_recalls
+from esrface.evaluation.framing import View
+from esrface.evaluation.robustness import Robustness, measure_robustness
 from esrface.models.card import ModelCard
+from esrface.recognizer import Recognizer
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Figures:
     images: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation(ABC):
     """A model's answers on M labelled images."""
 
@@ -51,6 +60,8 @@ class Evaluation(ABC):
     None where the training split is not at hand."""
     warnings: tuple[str, ...]
     """What a reader of the figures has to know: one line each."""
+    robustness: Robustness | None = None
+    """Under corruptions, where that was asked for."""
 
     @property
     @abstractmethod
@@ -66,6 +77,27 @@ class Evaluation(ABC):
     @abstractmethod
     def protocol(self) -> str:
         """One line with all that a figure has to state to be comparable."""
+
+    @abstractmethod
+    def views(self, indices: Sequence[int] | None = None) -> Iterator[View]:
+        """The faces again, or those at ``indices``, one after another in that order.
+
+        Raises:
+            DataError: A picture that was read before cannot be read any more.
+        """
+
+    @property
+    def groups(self) -> NDArray[Any] | None:
+        """(M,) whom or what the images belong to, where those of one group are alike; None: each by itself."""
+        return None
+
+    def extra(self) -> dict[str, Any]:
+        """Figures that only this data set has, as plain data."""
+        return {}
+
+    def columns(self) -> dict[str, Sequence[float | None]]:
+        """Further columns of the predictions, M values each."""
+        return {}
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -95,6 +127,19 @@ class Evaluation(ABC):
             images=len(labels),
         )
 
+    def accuracy_interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of the accuracy over images, or over groups where there are any."""
+        return accuracy_interval(self.correct, groups=self.groups)
+
+    def mean_recall_interval(self) -> tuple[float, float]:
+        """The same of the mean recall, over the emotions that a resample has images of."""
+        emotion, labels = self.answers.emotion, self.labels
+
+        def recall(index: NDArray[np.int64]) -> float:
+            return metrics.mean_recall(metrics.confusion_matrix(emotion[index], labels[index]))
+
+        return metrics.bootstrap_interval(recall, len(labels), groups=self.groups)
+
     def fresh_figures(self) -> Figures | None:
         """Figures of the images that are ``fresh``; None where that is not known or there are none."""
         return self.figures(self.fresh) if self.fresh is not None and self.fresh.any() else None
@@ -103,7 +148,8 @@ class Evaluation(ABC):
         """The object that ``--json`` prints.
 
         ``deduplicated`` has the same keys, for the images that are ``fresh``, and null inside; it is null
-        where the training split is not at hand or no image is fresh.
+        where the training split is not at hand or no image is fresh. Data sets with figures of their own
+        and ``corruptions``, where measured, add keys.
         """
         deduplicated = None
         fresh = self.fresh_figures()
@@ -113,7 +159,10 @@ class Evaluation(ABC):
                 f"training split or repeated within these"
             )
             deduplicated = self._record(fresh, protocol, None)
-        return self._record(self.figures(), self.protocol, deduplicated)
+        record = {**self._record(self.figures(), self.protocol, deduplicated), **self.extra()}
+        if self.robustness is not None:
+            record["corruptions"] = self.robustness.to_dict()
+        return record
 
     def _record(self, figures: Figures, protocol: str, deduplicated: dict[str, Any] | None) -> dict[str, Any]:
         return {
@@ -126,3 +175,37 @@ class Evaluation(ABC):
             "model": self.card.name,
             "deduplicated": deduplicated,
         }
+
+
+Judged = TypeVar("Judged", bound=Evaluation)
+
+
+def with_robustness(evaluation: Judged, recognizer: Recognizer, progress: Progress | None = None) -> Judged:
+    """The evaluation with the same faces under every corruption added to it.
+
+    Args:
+        evaluation: Of a model on labelled faces.
+        recognizer: The one that the evaluation was made with.
+        progress: Called now and then.
+    """
+    measured = measure_robustness(
+        evaluation.views(),
+        evaluation.labels,
+        evaluation.answers.emotion,
+        recognizer,
+        vote=evaluation.vote,
+        progress=partial(progress, "recognising corrupted faces") if progress is not None else None,
+    )
+    return replace(evaluation, robustness=measured)
+
+
+def answers_of(card: ModelCard, output: EngineOutput, vote: str) -> Answers:
+    """What users are told where a model with this card gives that output."""
+    return combine_arrays(
+        output.logits,
+        output.affect,
+        temperature=card.temperature,
+        vote=vote,
+        affect_source=card.affect_source,
+        uncertainty=card.uncertainty,
+    )

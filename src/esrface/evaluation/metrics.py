@@ -148,16 +148,24 @@ def bootstrap_interval(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    groups: NDArray[Any] | None = None,
 ) -> tuple[float, float]:
     """Percentile interval of a statistic over resampled images.
 
-    ``statistic`` receives (images,) indices drawn with replacement and returns a figure. The interval says
+    ``statistic`` receives indices of images drawn with replacement and returns a figure. The interval says
     how far another sample of as many images might have moved the figure; not how far another training would.
+    Images of one of the ``groups`` (N,), say of one person, are alike: where given, whole groups are drawn.
     """
     if images < 1:
         raise ValueError("expected at least one image, got none")
     generator = np.random.default_rng(seed)
-    values = [statistic(generator.integers(0, images, images)) for _ in range(resamples)]
+    if groups is None:
+        values = [statistic(generator.integers(0, images, images)) for _ in range(resamples)]
+    else:
+        _, member = np.unique(groups, return_inverse=True)
+        members = [np.flatnonzero(member == group) for group in range(int(member.max()) + 1)]
+        drawn = (generator.integers(0, len(members), len(members)) for _ in range(resamples))
+        values = [statistic(np.concatenate([members[group] for group in groups])) for groups in drawn]
     low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return float(low), float(high)
 
@@ -185,6 +193,26 @@ def branch_accuracies(branch_predicted: Integers, labels: Integers) -> NDArray[n
 def ensemble_gain(predicted: Integers, branch_predicted: Integers, labels: Integers) -> float:
     """Accuracy of the ensemble minus the mean accuracy of its branches: what averaging is worth."""
     return accuracy(predicted, labels) - float(branch_accuracies(branch_predicted, labels).mean())
+
+
+def root_mean_square_error(predicted: Floats, labels: Floats) -> float:
+    """Root of the mean squared difference, in the labels' unit."""
+    _same_length(predicted, labels)
+    apart = np.asarray(predicted, np.float64) - np.asarray(labels, np.float64)
+    return float(np.sqrt(np.mean(apart**2)))
+
+
+def concordance(predicted: Floats, labels: Floats) -> float:
+    """Lin's concordance correlation coefficient (CCC), -1..1; NaN where both are the same constant.
+
+    2 cov / (var + var + squared difference of the means), all over N: unlike a correlation it falls with a
+    wrong scale or offset.
+    """
+    _same_length(predicted, labels)
+    one, other = np.asarray(predicted, np.float64), np.asarray(labels, np.float64)
+    covariance = float(np.mean((one - one.mean()) * (other - other.mean())))
+    spread = float(one.var() + other.var() + (one.mean() - other.mean()) ** 2)
+    return 2 * covariance / spread if spread else float("nan")
 
 
 def _same_length(first: NDArray[Any], second: NDArray[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Are two ways of training apart, judged by the same trials? The paired t-test, with its p value."""
+"""Are two models apart on the same images, or two ways of training on the same trials? Paired tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,35 @@ def paired_t_test(first: Sequence[float], second: Sequence[float]) -> PairedTest
         return PairedTest(mean, math.nan, math.nan, pairs)
     t = mean / (spread / math.sqrt(pairs))
     return PairedTest(mean, t, two_sided_p(t, pairs - 1), pairs)
+
+
+@dataclass(frozen=True)
+class McNemarTest:
+    """Two-sided exact McNemar test: which of two models is right more often where one of them is wrong."""
+
+    first_only: int
+    """Images that the first answers rightly and the second does not."""
+    second_only: int
+    p: float
+    """How often equal models would differ as much by chance; 1 where they are right on the same images."""
+
+
+def mcnemar_test(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemarTest:
+    """Compare right and wrong answers (N,) of two models on the same images.
+
+    Raises:
+        ValueError: Other numbers of images.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"expected answers on the same images, got {len(first)} and {len(second)}")
+    one, other = int(np.sum(first & ~second)), int(np.sum(second & ~first))
+    apart, fewer = one + other, min(one, other)
+    # Of the images on which one is wrong each is as likely to be the one or the other: a fair coin's tail.
+    logs = [
+        math.lgamma(apart + 1) - math.lgamma(k + 1) - math.lgamma(apart - k + 1) - apart * math.log(2)
+        for k in range(fewer + 1)
+    ]
+    return McNemarTest(one, other, min(1.0, 2 * math.fsum(map(math.exp, logs))))
 
 
 def two_sided_p(t: float, freedom: int) -> float:

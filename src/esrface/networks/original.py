@@ -72,22 +72,41 @@ def write_original(network: ESR, folder: Path, *, overwrite: bool = False) -> li
     any, given its configuration.
 
     Raises:
-        ModelError: The branches see a choice of channels each, which that layout cannot say.
+        ModelError: See `original_files`.
         OutputError: A file is there already, or cannot be written.
     """
-    if network.config.subspace != 1:
-        raise ModelError(
-            f"network {network.config.name!r} cannot be written in the original's layout: its branches see "
-            "a part of the shared channels each"
-        )
+    files = original_files(network, folder)
     make_folder(folder)
+    for file in files:
+        write_whole(file.path, file.content, overwrite=overwrite)
+    return [file.path for file in files]
+
+
+def original_files(network: ESR, folder: Path) -> list[StateFile]:
+    """The files that `write_original` writes, which `network_of` reads.
+
+    Raises:
+        ModelError: The branches see a choice of channels each, or grow from limbs, which that layout cannot
+            say.
+    """
+    problem = (
+        "its branches see a part of the shared channels each"
+        if network.config.subspace != 1
+        else "its branches grow from limbs"
+        if network.config.limb
+        else None
+    )
+    if problem is not None:
+        raise ModelError(
+            f"network {network.config.name!r} cannot be written in the original's layout: {problem}"
+        )
     names = (BASE_FILE, *(BRANCH_FILE.format(number) for number in range(1, network.config.branches + 1)))
-    paths = [folder / name for name in names]
-    for path, tensors in zip(paths, _parts(network), strict=True):
+    files = []
+    for name, tensors in zip(names, _parts(network), strict=True):
         buffer = io.BytesIO()
         torch.save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, buffer)
-        write_whole(path, buffer.getvalue(), overwrite=overwrite)
-    return paths
+        files.append(StateFile(folder / name, buffer.getvalue()))
+    return files
 
 
 def _parts(network: ESR) -> list[dict[str, Tensor]]:

@@ -142,7 +142,9 @@ class _Quantiser:
             zero = round(-low / step)
         scale = ranges / TOP
         if before.stored is None:
-            inputs, sums = self._plain(node, weight / scale[:, None, None, None], bias / scale, before)
+            inputs, sums = self._plain(
+                node, weight / scale[:, None, None, None], bias / scale, before, attributes
+            )
         else:
             inputs, sums = self._whole_numbers(node, weight, bias, scale, means / scale, before, attributes)
         raw = self._node("Conv", inputs, f"{node.name}_sums", name=node.name, **attributes)
@@ -158,10 +160,14 @@ class _Quantiser:
             self._values[name] = _Values(exact, stored, ranges)
 
     def _plain(
-        self, node: onnx.NodeProto, weight: Tensor, bias: Tensor, before: _Values
+        self,
+        node: onnx.NodeProto,
+        weight: Tensor,
+        bias: Tensor,
+        before: _Values,
+        attributes: dict[str, Any],
     ) -> tuple[list[str], Tensor]:
         """Inputs and sums of a convolution that stays float32."""
-        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
         sums = _convolve(before.exact, weight, attributes) + bias[:, None, None]
         return [node.input[0], self._store(weight.numpy()), self._store(bias.numpy())], sums
 

@@ -21,9 +21,23 @@ NETWORK = "network"
 
 def save_network(network: ESR, path: Path) -> None:
     """Write weights and configuration, in place of what was there."""
+    write_whole(path, saved_content(network), overwrite=True)
+
+
+def saved_content(network: ESR, *, half: bool = False, **more: str) -> bytes:
+    """The file that `load_saved` reads: weights, as float16 where asked for, and configuration.
+
+    Args:
+        network: What to keep.
+        half: Round the weights to float16.
+        more: Further metadata by their keys.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    content = save(tensors, metadata={NETWORK: json.dumps(network.config.to_dict())})
-    write_whole(path, content, overwrite=True)
+    if half:
+        tensors = {
+            name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
+        }
+    return bytes(save(tensors, metadata={NETWORK: json.dumps(network.config.to_dict()), **more}))
 
 
 def load_saved(path: Path) -> ESR:

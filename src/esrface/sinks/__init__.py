@@ -10,6 +10,7 @@ from esrface.sinks.jsonl_rows import JsonlRows
 from esrface.sinks.original_csv import OriginalCsv, OriginalVideoCsv
 from esrface.sinks.parquet_rows import ParquetRows
 from esrface.sinks.pictures import AnnotatedPictures
+from esrface.sinks.report import PictureReport, VideoReport
 from esrface.sinks.sheets import BranchSheets, EmotionSheets
 from esrface.sinks.video_file import AnnotatedVideo
 
@@ -27,6 +28,8 @@ __all__ = [
     "OriginalVideoCsv",
     "ParquetRows",
     "Picture",
+    "PictureReport",
     "RunSettings",
     "Sink",
+    "VideoReport",
 ]

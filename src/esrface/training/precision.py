@@ -59,6 +59,14 @@ def model_content(
     return _bytes(to_int8(exact, faces[calibration_choice(len(faces))]))
 
 
+def precision_of(content: bytes) -> str:
+    """In which precision a model file is stored."""
+    kinds = {value.data_type for value in onnx.load_from_string(content).graph.initializer}
+    if onnx.TensorProto.INT8 in kinds:
+        return "int8"
+    return "fp16" if onnx.TensorProto.FLOAT16 in kinds else "fp32"
+
+
 def calibration_choice(count: int) -> NDArray[np.int64]:
     """Which of so many faces are used: all, or ``CALIBRATION_FACES`` evenly spread ones."""
     chosen = np.linspace(0, count - 1, min(count, CALIBRATION_FACES))

@@ -1,0 +1,146 @@
+"""The protocol of ``esrface evaluate affectnet``: eight and seven emotions, valence and arousal.
+
+Faces are the prepared 96x96 crops (see `esrface.datasets.affectnet`), shown to the network as they are: no
+detection and no margin, otherwise the inference that users get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface.datasets.affectnet import SETS, AffectNetSet, list_affectnet
+from esrface.emotions import EMOTIONS
+from esrface.errors import DataError
+from esrface.evaluation import metrics
+from esrface.evaluation.framing import View, whole_view
+from esrface.evaluation.judged import Evaluation, Progress, answers_of
+from esrface.recognizer import Recognizer
+
+DIMENSIONS: Final = ("valence", "arousal")
+
+PUBLISHED: Final = {"validation": 500}
+"""Images of each emotion in a set, where they are all alike."""
+
+STEP = 256
+"""Faces between two reports of progress."""
+
+_CONTEMPT: Final = EMOTIONS.index("Contempt")
+
+
+@dataclass(frozen=True, eq=False)
+class AffectNetEvaluation(Evaluation):
+    """A model's answers on the images of a set that show one of the eight emotions (M of those listed)."""
+
+    faces: AffectNetSet
+    """The M images."""
+
+    def views(self, indices: Sequence[int] | None = None) -> Iterator[View]:
+        """See ``Evaluation.views``."""
+        return map(whole_view, _read(self.faces, range(len(self.faces)) if indices is None else indices))
+
+    @property
+    def title(self) -> str:
+        """Data set and set, as a heading names them."""
+        return f"AffectNet {self.split}"
+
+    @property
+    def labelling(self) -> str:
+        """Where the labels come from, in a few words."""
+        return "labels of the data set"
+
+    @property
+    def protocol(self) -> str:
+        """One line with all that an AffectNet figure has to state to be comparable."""
+        return (
+            f"AffectNet {self.split} set, {len(EMOTIONS)} classes: {len(self.labels)} of {self.listed} images "
+            f"(without None, Uncertain and No-Face); prepared crops, no detection; {self.inference}"
+        )
+
+    def extra(self) -> dict[str, Any]:
+        """Seven classes (no images of contempt, and it cannot be answered), valence and arousal.
+
+        ``affect``: of each dimension RMSE and CCC (null where it does not exist) over the images that have
+        values; null without such images.
+        """
+        kept = self.labels != _CONTEMPT
+        seven: float | None = None
+        if kept.any():
+            logits = self.logits[kept].copy()
+            logits[:, :, _CONTEMPT] = -np.inf
+            card = self.card
+            # Which measure of uncertainty and affect is of no matter here.
+            answers = answers_of_emotion(logits, card.temperature, self.vote)
+            seven = metrics.accuracy(answers, self.labels[kept])
+        return {"accuracy_7": seven, "images_7": int(kept.sum()), "affect": self._affect()}
+
+    def columns(self) -> dict[str, Sequence[float | None]]:
+        """Valence and arousal as labelled."""
+        return {
+            f"label_{name}": [None if np.isnan(value) else float(value) for value in self.faces.affect[:, at]]
+            for at, name in enumerate(DIMENSIONS)
+        }
+
+    def _affect(self) -> dict[str, Any] | None:
+        known = ~np.isnan(self.faces.affect).any(axis=1)
+        if not known.any():
+            return None
+        told, labels = self.answers.affect[known], self.faces.affect[known]
+        measured: dict[str, Any] = {"images": int(known.sum()), "source": self.answers.affect_source}
+        for at, name in enumerate(DIMENSIONS):
+            concordance = metrics.concordance(told[:, at], labels[:, at])
+            measured[name] = {
+                "rmse": metrics.root_mean_square_error(told[:, at], labels[:, at]),
+                "ccc": None if np.isnan(concordance) else concordance,
+            }
+        return measured
+
+
+def evaluate_affectnet(
+    data: Path,
+    which: str,
+    recognizer: Recognizer,
+    *,
+    vote: str = "mean",
+    progress: Progress | None = None,
+) -> AffectNetEvaluation:
+    """Judge a model on a prepared set of AffectNet.
+
+    Args:
+        data: Folder with ``Validation``, ``Training_Labeled`` or ``Training_Unlabeled``.
+        which: ``"validation"``, ``"training"`` or ``"automatic"``.
+        recognizer: The model, with its mirror pass as wanted; its detector is not used.
+        vote: ``"mean"`` or ``"plurality"``, whatever the recogniser's own.
+        progress: Called now and then.
+
+    Raises:
+        DataError: The set is not there or malformed, a face cannot be read, or none shows an emotion.
+    """
+    report = progress or (lambda what, done, total: None)
+    report(f"listing the {which} set", 0, 0)
+    listed = list_affectnet(data, which)
+    faces = listed.select(listed.expressions < len(EMOTIONS))
+    if not len(faces):
+        raise DataError(f"{data}: none of the {len(listed)} images of the {which} set shows an emotion")
+    output = recognizer.forward(_counted(faces, partial(report, "recognising")))
+    folder = data / SETS[which].prepared
+    return AffectNetEvaluation(
+        split=which,
+        vote=vote,
+        mirror=recognizer.mirror,
+        card=recognizer.card,
+        listed=len(listed),
+        names=[path.relative_to(folder).as_posix() for path in faces.paths],
+        labels=faces.expressions,
+        logits=output.logits,
+        answers=answers_of(recognizer.card, output, vote),
+        fresh=None,
+        warnings=_unlike_published(which, faces.expressions),
+        faces=faces,
+    )
