@@ -201,13 +201,14 @@ def test_the_originals_command_line_works(image: Run, capsys: pytest.CaptureFixt
         (["-c", "--device", "cpu"], "esrface image: -c means --device cuda, but --device says cpu: give one"),
         (
             ["--resume"],
-            "esrface image: --resume continues files: name them with --csv, --jsonl, --save or -o",
+            "esrface image: --resume continues files: name them with --csv, --jsonl, --parquet, --save or -o",
         ),
         (
             ["--csv", "x", "--resume", "--overwrite"],
             "esrface image: --overwrite starts anew and --resume contin",
         ),
         (["--csv", "x", "--jsonl", "x"], "esrface image: two outputs name the same file: give each its own"),
+        (["--csv", "x", "--parquet", "x"], "esrface image: two outputs name the same file: give each its "),
         (["-", "-"], "esrface image: - can be given once only: standard input holds one picture"),
         (["--batch-norm", "running"], "esrface: batch_norm is for the original's .pt weights only"),
         (["--device", "gpu"], "esrface: unknown device 'gpu': did you mean 'cpu'? choose from cpu, cuda"),
@@ -369,6 +370,53 @@ def test_resume_does_what_is_missing_and_refuses_other_settings(
     assert capsys.readouterr().err.startswith(
         "esrface: cannot resume rows.csv: mirror was false and is true now;"
     )
+
+
+def test_parquet_holds_the_same_rows_and_goes_on(image: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    names = [str(draw(Path(f"in/{number}.png"), number)) for number in range(4)]
+    PIL.Image.new("RGB", (2, 2)).save("in/4.png")
+    options = ["--branches", "--abstain-below", "0.5"]
+    assert image("in", *options, "--jsonl", "rows.jsonl", "--parquet", "whole.parquet") == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "written: rows.jsonl, whole.parquet"
+    table = pyarrow.parquet.read_table("whole.parquet")
+    rows = [json.loads(line) for line in Path("rows.jsonl").read_text(encoding="ascii").splitlines()]
+    assert [_float32(row) for row in table.to_pylist()] == [_float32(row) for row in rows]
+    assert {(row["frame"], row["time_s"], row["track_id"]) for row in rows} == {(0, None, None)}
+    assert json.loads(table.schema.metadata[b"esrface"])["settings"]["abstain_below"] == 0.5
+    # After a finished run, and after one that was killed within a row.
+    assert image(*names[:3], *options, "--parquet", "finished.parquet") == 0
+    assert image(*names[:3], *options, "--jsonl", "killed.parquet.rows.jsonl") == 0
+    with Path("killed.parquet.rows.jsonl").open("a", encoding="ascii") as log:
+        log.write('{"source":"in/3.p')
+    for name in ("finished.parquet", "killed.parquet"):
+        capsys.readouterr()
+        assert image("in", *options, "--parquet", name, "--resume") == 0
+        assert ", 2 pictures done before, " in capsys.readouterr().err
+        assert Path(name).read_bytes() == Path("whole.parquet").read_bytes()
+        assert image("in", *options, "--parquet", name) == 2
+        assert capsys.readouterr().err.startswith(f"esrface: cannot write {name}: it exists already (")
+    assert image("in", "--parquet", "killed.parquet", "--overwrite") == 0
+    assert "b1_emotion" not in pyarrow.parquet.read_schema("killed.parquet").names
+    assert not list(Path().glob("*.parquet.*"))
+
+
+def _float32(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: np.float32(value) if isinstance(value, float) else value for key, value in row.items()}
+
+
+def test_parquet_without_its_extra_is_one_line_and_leaves_nothing(
+    image: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(Path("a.png"))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert image("a.png", "--csv", "rows.csv", "--save", "out", "--parquet", "rows.parquet") == 2
+    assert capsys.readouterr().err.startswith(
+        "esrface: Parquet files need PyArrow: install the extra with pip install 'esrface[parquet]'"
+    )
+    assert [path.name for path in Path().iterdir()] == ["a.png"]
 
 
 def test_beside_files_the_table_is_short(image: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -435,6 +435,23 @@ def test_another_video_under_the_same_name_is_noticed(
 # What goes wrong
 
 
+def test_an_existing_file_of_any_clip_is_refused_before_the_run(
+    video: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        squares(tmp_path / name, 12)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b.csv").write_text("mine\n")
+    options = ["a.mp4", "b.mp4", "--detector", "none", "-o", "out", "--csv", "rows.csv"]
+    assert video(*options) == 2
+    ways = "(--overwrite replaces it, --resume goes on with it)"
+    assert last_lines(capsys) == f"esrface: cannot write out/b.csv: it exists already {ways}\n"
+    assert (tmp_path / "out/b.csv").read_text() == "mine\n"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.mp4", "b.csv", "b.mp4", "out"]
+    assert video(*options, "--overwrite") == 0
+    assert (tmp_path / "out/a.csv").read_bytes() == (tmp_path / "out/b.csv").read_bytes()
+
+
 def test_what_is_no_video_is_one_line_and_leaves_nothing(
     video: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

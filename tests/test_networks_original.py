@@ -20,11 +20,11 @@ pytest.importorskip("onnx")
 
 from esrface import Recognizer  # noqa: E402
 from esrface.errors import InputError, ModelError, OutputError  # noqa: E402
+from esrface.export import export_model  # noqa: E402
 from esrface.models.registry import resolve_model  # noqa: E402
 from esrface.networks.config import esr_lab, network_config  # noqa: E402
 from esrface.networks.esr import ESR, parameter_count, use_face_statistics  # noqa: E402
 from esrface.networks.original import read_original, write_original  # noqa: E402
-from esrface.networks.original_export import export_original  # noqa: E402
 from original_layout import Base, Branch, Literal, gap, lively, write_folder  # noqa: E402
 
 BASE = "Net-Base-Shared_Representations.pt"
@@ -308,10 +308,12 @@ def test_a_file_that_cannot_be_read(copied: Path) -> None:
 def test_exported_to_onnx_it_answers_the_same(
     folder: Path, faces: torch.Tensor, tmp_path: Path, batch_norm: str
 ) -> None:
-    file = export_original(folder, tmp_path / f"{batch_norm}.onnx", batch_norm=batch_norm)
+    path = tmp_path / f"{batch_norm}.onnx"
+    done = export_model(folder, path, batch_norm=batch_norm)
+    assert done.files == (path, path.with_suffix(".json"))
+    assert done.difference < 1e-4
     expected_logits, expected_affect = literal_logits(folder, faces, batch_norm)
-    with Recognizer(file.path, detector="none", threads=1) as recognizer:
-        assert recognizer.card.to_json() == file.card.to_json()
+    with Recognizer(path, detector="none", threads=1) as recognizer:
         engine = recognizer._network()
         given = engine.run(faces.numpy())
         single = np.concatenate([engine.run(face[None].numpy()).logits for face in faces])
@@ -322,17 +324,21 @@ def test_exported_to_onnx_it_answers_the_same(
     assert gap(given.logits, single) < 1e-5, "a batch is not single calls"
     original = resolve_model(folder).card
     assert (card.input, card.crop, card.affect_source) == (original.input, original.crop, "network")
-    assert card.protocol["batch_norm"] == batch_norm
-    with pytest.raises(ModelError, match=f"'{batch_norm}' is an ONNX model with its statistics inside"):
-        Recognizer(file.path, batch_norm=batch_norm)
+    assert card.protocol["exported_from"] == {
+        "model": original.name,
+        "sha256": original.sha256,
+        "batch_norm": batch_norm,
+    }
+    with pytest.raises(ModelError, match=f"'{original.name}' is an ONNX model with its statistics inside"):
+        Recognizer(path, batch_norm=batch_norm)
 
 
 def test_half_weights_halve_the_file(folder: Path, faces: torch.Tensor, tmp_path: Path) -> None:
-    file = export_original(folder, tmp_path / "half.onnx", half=True)
+    export_model(folder, tmp_path / "half.onnx", precision="fp16")
     whole = sum(path.stat().st_size for path in folder.iterdir())
-    assert file.size_bytes == pytest.approx(whole / 2, rel=0.02)
+    assert (tmp_path / "half.onnx").stat().st_size == pytest.approx(whole / 2, rel=0.02)
     expected, _ = literal_logits(folder, faces, "instance")
-    with Recognizer(file.path, detector="none", threads=1) as recognizer:
+    with Recognizer(tmp_path / "half.onnx", detector="none", threads=1) as recognizer:
         given = recognizer._network().run(faces.numpy())
     assert gap(given.logits, expected) < 0.05
 
@@ -340,14 +346,19 @@ def test_half_weights_halve_the_file(folder: Path, faces: torch.Tensor, tmp_path
 def test_export_refuses_what_it_cannot_do(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "there.json").write_text("{}")
     with pytest.raises(OutputError, match="exists"):
-        export_original(folder, tmp_path / "there.onnx")
+        export_model(folder, tmp_path / "there.onnx")
     with pytest.raises(InputError, match=r"ends in \.onnx, got"):
-        export_original(folder, tmp_path / "model.pt")
+        export_model(folder, tmp_path / "model.pt")
     with pytest.raises(InputError, match="unknown batch_norm 'batch'"):
-        export_original(folder, tmp_path / "model.onnx", batch_norm="batch")
-    with pytest.raises(ModelError, match="lacks"):
-        export_original(tmp_path, tmp_path / "model.onnx")
-    assert [path.name for path in tmp_path.iterdir()] == ["there.json"]
+        export_model(folder, tmp_path / "model.onnx", batch_norm="batch")
+    with pytest.raises(ModelError, match="holds no model"):
+        export_model(tmp_path, tmp_path / "model.onnx")
+    part = tmp_path / "part"
+    part.mkdir()
+    (part / BASE).symlink_to(folder / BASE)
+    with pytest.raises(ModelError, match=r"lacks Net-Branch_1\.pt"):
+        export_model(part, tmp_path / "model.onnx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["part", "there.json"]
 
 
 def test_the_card_of_a_folder(folder: Path, tmp_path: Path) -> None:

@@ -248,7 +248,8 @@ class MjpegServer:
             if self._stopping.wait(self._pause_s):
                 return
         if then == "stall":
-            self._stopping.wait(60)
+            # However long the test takes: hanging up would be another story.
+            self._stopping.wait()
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ QUIET_INK: Color = (170, 177, 190)
 OVERSAMPLING = 4
 """Pillow draws shapes without smoothing: they are drawn this many times larger and averaged down."""
 
+LARGEST_KEPT = 65_536
+"""Pixels of the largest mask that is kept for the next time."""
+
 
 class Area(NamedTuple):
     """A rectangle in the sheet's units."""
@@ -65,7 +68,6 @@ class Canvas:
         part = seen or Area(0, 0, width, height)
         self._left, self._top = part.x * scale, part.y * scale
         self._image = Image.new("RGB", (round(part.width * scale), round(part.height * scale)), PAPER)
-        self._draw = ImageDraw.Draw(self._image)
         self.texts: list[tuple[str, Area]] = []
         """Every text written and the place that its letters take, in order; those in sight."""
         self.pictures: list[Area] = []
@@ -80,12 +82,16 @@ class Canvas:
     ) -> Area:
         """Write a line; ``anchor`` as Pillow has it: l, m, r across and m (middle) or s (baseline) down."""
         pixels = max(1, round(size * self.scale))
-        place = (x * self.scale - self._left, y * self.scale - self._top)
+        place = (round(x * self.scale - self._left), round(y * self.scale - self._top))
         left, top, right, bottom = _extent(text, pixels, anchor)
         if self._in_sight(place[0] + left, place[1] + top, place[0] + right, place[1] + bottom):
-            self._draw.text(place, text, font=font(pixels), fill=color, anchor=anchor)
+            letters, (over, down) = _letters(text, pixels, anchor)
+            self._image.paste(color, (place[0] + over, place[1] + down), letters)
         taken = Area(
-            x + left / self.scale, y + top / self.scale, (right - left) / self.scale, (bottom - top) / self.scale
+            x + left / self.scale,
+            y + top / self.scale,
+            (right - left) / self.scale,
+            (bottom - top) / self.scale,
         )
         self.texts.append((text, taken))
         return taken
@@ -187,11 +193,32 @@ def _extent(text: str, pixels: int, anchor: str) -> tuple[float, float, float, f
     return left, top, right, bottom
 
 
+@lru_cache(maxsize=1024)
+def _letters(text: str, pixels: int, anchor: str) -> tuple[Image.Image, tuple[int, int]]:
+    """Mask of a text and where its corner lies, seen from its place: most texts come again and again."""
+    left, top, right, bottom = _extent(text, pixels, anchor)
+    over, down = math.floor(left) - 1, math.floor(top) - 1
+    mask = Image.new("L", (max(1, math.ceil(right) - over + 1), max(1, math.ceil(bottom) - down + 1)), 0)
+    ImageDraw.Draw(mask).text((-over, -down), text, font=font(pixels), fill=255, anchor=anchor)
+    return mask, (over, down)
+
+
 def _rounded(width: int, height: int, radius: float, seen: tuple[int, int, int, int]) -> Image.Image | None:
     """Mask of what is seen of a rectangle with smooth round corners; None where it has none."""
-    side = min(math.ceil(radius) + 1, (min(width, height) + 1) // 2)
-    if radius <= 0 or side < 1:
+    if radius <= 0 or min(width, height) < 1:
         return None
+    if width * height <= LARGEST_KEPT and seen == (0, 0, width, height):
+        return _whole_mask(width, height, radius)
+    return _draw_mask(width, height, radius, seen)
+
+
+@lru_cache(maxsize=512)
+def _whole_mask(width: int, height: int, radius: float) -> Image.Image:
+    return _draw_mask(width, height, radius, (0, 0, width, height))
+
+
+def _draw_mask(width: int, height: int, radius: float, seen: tuple[int, int, int, int]) -> Image.Image:
+    side = min(math.ceil(radius) + 1, (min(width, height) + 1) // 2)
     ends = _corners(side, min(radius, min(width, height) / 2))
     mask = Image.new("L", (seen[2] - seen[0], seen[3] - seen[1]), 255)
     places = ((0, 0), (width - side, 0), (0, height - side), (width - side, height - side))

@@ -6,6 +6,7 @@ with its strength, so that the face stays visible where there is none.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,7 @@ def enlarge(heat: NDArray[np.floating[Any]], size_wh: tuple[int, int]) -> NDArra
     return np.asarray(np.clip(tall @ columns.T, 0.0, 1.0), dtype=np.float32)
 
 
+@lru_cache(maxsize=32)
 def _spline(count: int, wanted: int) -> NDArray[np.float32]:
     """(wanted, count) weights of ``count`` samples in ``wanted`` interpolated ones; rows sum to 1."""
     places = (np.arange(wanted) + 0.5) * count / wanted - 0.5
@@ -101,4 +103,5 @@ def _spline(count: int, wanted: int) -> NDArray[np.float32]:
         outer = ((2.5 - 0.5 * far) * far - 4) * far + 2
         # Beyond the edge the outermost sample is repeated.
         np.add.at(weights, (np.arange(wanted), np.clip(sample, 0, count - 1)), np.where(far < 1, near, outer))
+    weights.setflags(write=False)
     return weights

@@ -113,6 +113,7 @@ class ClipRun:
         self._positions = Positions(resume=resume)
         self._entered: ExitStack | None = None
         self._video: Video | None = None
+        self._halted = False
 
     def __enter__(self) -> ClipRun:
         return self
@@ -127,6 +128,13 @@ class ClipRun:
         finally:
             self._close_video()
 
+    def halt(self) -> None:
+        """Let nothing follow what has come so far; from any thread, and without waiting for the run."""
+        self._halted = True
+        video = self._video
+        if video is not None:
+            video.close()
+
     def go(self, clips: Sequence[GivenClip]) -> None:
         """Go through all clips, in order.
 
@@ -137,6 +145,8 @@ class ClipRun:
         if self._resume:
             self._enter()
         for given in clips:
+            if self._halted:
+                return
             outputs = [sink.output(given.place) for sink in self._sinks]
             start, done = Position(0), [0] * len(outputs)
             if self._resume:
@@ -202,14 +212,15 @@ class ClipRun:
         tracks: set[int | None] = set()
         whole, delivered = False, True
         try:
-            while True:
+            while not self._halted:
                 try:
                     frame = next(video, None)
                 except Exception as error:
-                    self._fail(given, error)
+                    if not self._halted:
+                        self._fail(given, error)
                     break
                 if frame is None:
-                    whole = True
+                    whole = not self._halted
                     break
                 delivered = False
                 self._deliver(frame, position.frames, done)

@@ -9,6 +9,8 @@ from esrface.cli.group import CommandGroup
 
 DATA_SETS = {
     "ferplus": Entry("esrface.cli.evaluate_ferplus", "FER+, eight emotions, the published protocol."),
+    "affectnet": Entry("esrface.cli.evaluate_affectnet", "AffectNet: emotions, valence and arousal."),
+    "ckplus": Entry("esrface.cli.evaluate_ckplus", "CK+, all of it or a fold of the ten."),
     "folder": Entry("esrface.cli.evaluate_folder", "Your own pictures, sorted into folders by emotion."),
 }
 
@@ -23,6 +25,14 @@ DATA_SETS = {
         (
             "esrface evaluate folder --data pictures --split valid --model runs/mine",
             "A run of your own on your own pictures.",
+        ),
+        (
+            "esrface evaluate affectnet --data prepared --model esr9-affectnet --out report",
+            "Emotions, valence and arousal, as a page to look at.",
+        ),
+        (
+            "esrface evaluate folder --data pictures --model esr9-fer --model runs/mine",
+            "Is your run better than the shipped model, by more than chance?",
         ),
         ("esrface evaluate ferplus --data ferplus --split valid --json", "The figures for a program."),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from esrface.cli.command import Command, Name, option
-from esrface.cli.evaluation import DATA, check_place, evaluation_options, judge, make_recognizer
+from esrface.cli.evaluation import DATA, evaluation_options, judge
 
 
 @click.command(
@@ -18,7 +18,11 @@ from esrface.cli.evaluation import DATA, check_place, evaluation_options, judge,
         ("esrface evaluate ferplus --data ferplus --split valid", "The shipped model on FER+ validation."),
         (
             "esrface evaluate ferplus --data ferplus --split test --model runs/mine --out report",
-            "A run of your own on the test split: a page, a row an image, the confusions as a picture.",
+            "A run of your own on the test split: a page to look at, a row an image.",
+        ),
+        (
+            "esrface evaluate ferplus --data ferplus --model runs/a --model runs/b --corruptions --out new",
+            "Two runs side by side, on worse pictures too.",
         ),
         ("esrface evaluate ferplus --data ferplus --split valid --json", "The figures for a program."),
     ],
@@ -50,15 +54,7 @@ from esrface.cli.evaluation import DATA, check_place, evaluation_options, judge,
     "[default: majority]",
 )
 @evaluation_options
-def command(
-    data: Path,
-    split: str,
-    label_rule: str,
-    out: Path | None,
-    overwrite: bool,
-    as_json: bool,
-    **recognition: Any,
-) -> int:
+def command(data: Path, split: str, label_rule: str, **options: Any) -> int:
     """Judge a model on FER+, eight emotions.
 
     Accuracy, mean recall, calibration error and what else the report shows are those of the inference that
@@ -66,14 +62,9 @@ def command(
     """
     from esrface.evaluation.ferplus import evaluate_ferplus
 
-    check_place(out, overwrite)
-    recognizer = make_recognizer(recognition)
     return judge(
-        recognizer,
-        lambda progress: evaluate_ferplus(
-            data, split, recognizer, vote=recognition["vote"], label_rule=label_rule, progress=progress
+        options,
+        lambda recognizer, progress: evaluate_ferplus(
+            data, split, recognizer, vote=options["vote"], label_rule=label_rule, progress=progress
         ),
-        out=out,
-        overwrite=overwrite,
-        as_json=as_json,
     )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from esrface.cli.command import Command, Name, option
-from esrface.cli.evaluation import DATA, check_place, evaluation_options, judge, make_recognizer
+from esrface.cli.evaluation import DATA, evaluation_options, judge
 
 
 @click.command(
@@ -52,16 +52,7 @@ from esrface.cli.evaluation import DATA, check_place, evaluation_options, judge,
 )
 @option(DATA, "--strict", is_flag=True, help="Stop at the first picture that cannot be used.")
 @evaluation_options
-def command(
-    data: Path,
-    split: str,
-    detect: bool,
-    strict: bool,
-    out: Path | None,
-    overwrite: bool,
-    as_json: bool,
-    **recognition: Any,
-) -> int:
+def command(data: Path, split: str, detect: bool, strict: bool, **options: Any) -> int:
     """Judge a model on your own labelled pictures.
 
     Pictures may have any size; those that cannot be read, or show no face where --detect looks for one, are
@@ -69,21 +60,17 @@ def command(
     """
     from esrface.evaluation.folder import evaluate_folder
 
-    check_place(out, overwrite)
-    recognizer = make_recognizer(recognition, detector="auto" if detect else "none")
     return judge(
-        recognizer,
-        lambda progress: evaluate_folder(
+        options,
+        lambda recognizer, progress: evaluate_folder(
             data,
             split,
             recognizer,
-            vote=recognition["vote"],
+            vote=options["vote"],
             detect=detect,
             strict=strict,
-            threads=recognition["threads"],
+            threads=options["threads"],
             progress=progress,
         ),
-        out=out,
-        overwrite=overwrite,
-        as_json=as_json,
+        detector="auto" if detect else "none",
     )

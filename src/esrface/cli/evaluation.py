@@ -1,16 +1,16 @@
-"""What all ``esrface evaluate`` commands share: output options, the recogniser, and what people see."""
+"""What all ``esrface evaluate`` commands share: models, options, and the way from faces to a report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from esrface.cli.command import option
-from esrface.cli.options import recognition_options, resolve_device
+from esrface.cli.options import RECOGNITION, recognition_options, resolve_device
 from esrface.cli.streams import print_json, say
 
 if TYPE_CHECKING:
@@ -23,13 +23,29 @@ DATA, OUTPUT = "Data", "Output"
 
 Progress = Callable[[str, int, int], None]
 
+_model_option = option(
+    RECOGNITION,
+    "--model",
+    multiple=True,
+    metavar="NAME|PATH",
+    help="A model of 'esrface models', an .onnx file with its card beside it, or a run's folder. Give it "
+    "again to compare models.",
+)
+
 _output_options = (
+    option(
+        OUTPUT,
+        "--corruptions",
+        is_flag=True,
+        help="Accuracy on worse pictures too: noise, blur, JPEG, low contrast, occlusion, low resolution, "
+        "rotation, colour casts, boxes of a wrong size; fifty times the work.",
+    ),
     option(
         OUTPUT,
         "--out",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Write report.md, report.json, predictions.csv and confusion.png there.",
+        help="Write report.html, report.md, report.json, predictions.csv and confusion.png there.",
     ),
     option(OUTPUT, "--overwrite", is_flag=True, help="Replace files of an earlier report."),
     option(OUTPUT, "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."),
@@ -37,80 +53,160 @@ _output_options = (
 
 
 def evaluation_options(command: Any) -> Any:
-    """The options about model, device, answer and outputs."""
+    """The options about models, device, answer and outputs."""
     for decorator in reversed(_output_options):
         command = decorator(command)
     command = recognition_options(command)
     # Nothing is abstained from here: the report shows the accuracy of the surest share for every share.
-    command.__click_params__ = [
-        parameter for parameter in command.__click_params__ if parameter.name != "abstain_below"
+    kept = [
+        parameter
+        for parameter in command.__click_params__
+        if parameter.name not in ("abstain_below", "model")
     ]
+    command.__click_params__ = kept
+    # Options are kept in reverse order: the last one added is the first on the page.
+    return _before_recognition(_model_option(command))
+
+
+def _before_recognition(command: Any) -> Any:
+    """Put the option that was added last where the options about recognition begin on the page."""
+    *others, added = command.__click_params__
+    first = max(
+        place for place, parameter in enumerate(others) if getattr(parameter, "heading", "") == RECOGNITION
+    )
+    command.__click_params__ = [*others[: first + 1], added, *others[first + 1 :]]
     return command
 
 
-def make_recognizer(recognition: Mapping[str, Any], detector: str = "none") -> Recognizer:
-    """The recogniser that the options ask for."""
+def judge(
+    options: Mapping[str, Any],
+    evaluate: Callable[[Recognizer, Progress], Evaluation],
+    *,
+    detector: str = "none",
+) -> int:
+    """Evaluate every model with a progress bar, write the report and show the figures; returns the exit code.
+
+    Args:
+        options: Values of ``evaluation_options``.
+        evaluate: Judges one model.
+        detector: Of the recognisers.
+    """
+    from esrface.cli.console import make_console
+    from esrface.evaluation.report import write_report
+
+    console = make_console()
+    with ExitStack() as stack:
+        recognizers = [stack.enter_context(one) for one in _make_recognizers(options, detector)]
+        names = _names(options["model"], [recognizer.card.name for recognizer in recognizers])
+        out: Path | None = options["out"]
+        _check_place(out, names, options["overwrite"])
+        models = [
+            (name, _judge_one(console, name if len(names) > 1 else "", recognizer, options, evaluate))
+            for name, recognizer in zip(names, recognizers, strict=True)
+        ]
+        _warn(models)
+        # What was computed is shown even where the report cannot be written.
+        try:
+            if out is not None:
+                _announce(console, "writing the report")
+                write_report(models, out, overwrite=options["overwrite"])
+        finally:
+            _show(console, models, as_json=options["as_json"])
+        if out is not None and not options["as_json"]:
+            say(f"esrface: the report is {out / 'report.html'}")
+    return 0
+
+
+def _make_recognizers(options: Mapping[str, Any], detector: str) -> Iterator[Recognizer]:
     from esrface.recognizer import Recognizer
 
-    return Recognizer(
-        recognition["model"],
-        detector=detector,
-        device=resolve_device(recognition["device"], recognition["cuda"]),
-        batch_norm=recognition["batch_norm"],
-        mirror=recognition["mirror"],
-        vote=recognition["vote"],
-        threads=recognition["threads"],
-    )
+    given = options["model"] or (None,)
+    if len(set(given)) < len(given):
+        raise click.UsageError("a model is given twice: give each --model once")
+    for model in given:
+        yield Recognizer(
+            model,
+            detector=detector,
+            device=resolve_device(options["device"], options["cuda"]),
+            batch_norm=options["batch_norm"],
+            mirror=options["mirror"],
+            vote=options["vote"],
+            threads=options["threads"],
+        )
 
 
-def check_place(out: Path | None, overwrite: bool) -> None:
+def _names(given: Sequence[str], cards: Sequence[str]) -> list[str]:
+    """What the models are called: as their cards do, with what was given where cards have the same name."""
+    if len(cards) == 1:
+        return list(cards)
+    return [
+        name if cards.count(name) == 1 or name == asked else f"{name} ({asked})"
+        for name, asked in zip(cards, given, strict=True)
+    ]
+
+
+def _judge_one(
+    console: Console,
+    name: str,
+    recognizer: Recognizer,
+    options: Mapping[str, Any],
+    evaluate: Callable[[Recognizer, Progress], Evaluation],
+) -> Evaluation:
+    from esrface.evaluation.judged import with_robustness
+
+    with _progress(console, name) as progress:
+        evaluation = evaluate(recognizer, progress)
+        return with_robustness(evaluation, recognizer, progress) if options["corruptions"] else evaluation
+
+
+def _check_place(out: Path | None, names: Sequence[str], overwrite: bool) -> None:
     """Refuse before the work what could not be written after it."""
-    from esrface.evaluation.report import REPORT_FILES
+    from esrface.evaluation.report import planned_files
     from esrface.outputs import make_folder, refuse_existing
 
     if out is None:
         return
     if out.exists():
         make_folder(out)
-    for name in REPORT_FILES:
+    for name in planned_files(names):
         refuse_existing(out / name, overwrite=overwrite)
 
 
-def judge(
-    recognizer: Recognizer,
-    evaluate: Callable[[Progress], Evaluation],
-    *,
-    out: Path | None,
-    overwrite: bool,
-    as_json: bool,
-) -> int:
-    """Evaluate with a progress bar, write the report and show the figures; returns the exit code."""
+def _warn(models: Sequence[tuple[str, Evaluation]]) -> None:
+    """Say each warning once: most are about the data."""
     from esrface._names import printable
-    from esrface.cli.console import make_console
-    from esrface.evaluation.report import write_report
 
-    console = make_console()
-    with recognizer, _progress(console) as progress:
-        evaluation = evaluate(progress)
-    for line in evaluation.warnings:
+    for line in dict.fromkeys(line for _, evaluation in models for line in evaluation.warnings):
         say(printable(f"esrface: warning: {line}"))
-    # What was computed is shown even where the report cannot be written.
-    try:
-        if out is not None:
-            write_report(evaluation, out, overwrite=overwrite)
-    finally:
-        if as_json:
-            print_json(evaluation.to_dict())
-        else:
-            _show(console, evaluation)
-    return 0
+
+
+def _show(console: Console, models: Sequence[tuple[str, Evaluation]], *, as_json: bool) -> None:
+    from esrface.cli.evaluation_tables import show_comparison, show_corruptions, show_model
+    from esrface.evaluation.comparison import comparison
+
+    if as_json:
+        print_json(models[0][1].to_dict() if len(models) == 1 else comparison(models))
+        return
+    if len(models) == 1:
+        show_model(console, models[0][1])
+    else:
+        show_comparison(console, models)
+    show_corruptions(console, models)
+    for _, evaluation in models:
+        console.print(evaluation.protocol, style="dim", soft_wrap=True)
+
+
+def _announce(console: Console, what: str) -> None:
+    if console.is_terminal:
+        console.print(what, style="dim")
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
+def _progress(console: Console, name: str) -> Iterator[Progress]:
     """A bar on a terminal that disappears at the end, elsewhere nothing."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+    before = f"{name}: " if name else ""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -120,29 +216,7 @@ def _progress(console: Console) -> Iterator[Progress]:
         disable=not console.is_terminal,
         transient=True,
     ) as bar:
-        task = bar.add_task("starting", total=None)
+        task = bar.add_task(f"{before}starting", total=None)
         yield lambda what, done, total: bar.update(
-            task, description=what, completed=done, total=total or None
+            task, description=before + what, completed=done, total=total or None
         )
-
-
-def _show(console: Console, evaluation: Evaluation) -> None:
-    from rich.table import Table
-
-    from esrface.emotions import EMOTIONS
-    from esrface.evaluation.report import percent
-
-    columns = {"all images": evaluation.figures(), "without duplicates": evaluation.fresh_figures()}
-    shown = {heading: figures for heading, figures in columns.items() if figures is not None}
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    table.add_column("")
-    for heading in shown:
-        table.add_column(heading, justify="right")
-    table.add_row("accuracy", *(percent(figures.accuracy) for figures in shown.values()))
-    table.add_row("mean recall", *(percent(figures.mean_recall) for figures in shown.values()))
-    table.add_row("ECE", *(percent(figures.ece) for figures in shown.values()))
-    table.add_row("images", *(f"{figures.images:,}" for figures in shown.values()))
-    for name in EMOTIONS:
-        table.add_row(f"recall {name}", *(percent(figures.recall[name]) for figures in shown.values()))
-    console.print(table)
-    console.print(evaluation.protocol, style="dim", soft_wrap=True)

@@ -46,6 +46,13 @@ OUTPUT, INPUT = "Output", "Pictures"
 )
 @option(
     OUTPUT,
+    "--parquet",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a row a face as Parquet (needs the extra 'parquet').",
+)
+@option(
+    OUTPUT,
     "--save",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",

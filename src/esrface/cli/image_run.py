@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain, islice
 
 import click
@@ -29,10 +30,13 @@ from esrface.cli.running import (
 )
 from esrface.cli.streams import ReaderGone, print_json
 from esrface.cli.table import FaceTable
+from esrface.cli.windowed import make_screen, open_window, run_beside
 from esrface.images import DEFAULT_MAX_PIXELS
 from esrface.recognizer import Recognizer
 from esrface.report.facts import RunFacts
 from esrface.rows import picture_record
+from esrface.screen.feed import PictureFeed
+from esrface.screen.stage import Stage
 from esrface.sinks import (
     AnnotatedPictures,
     BranchSheets,
@@ -40,6 +44,7 @@ from esrface.sinks import (
     EmotionSheets,
     JsonlRows,
     OriginalCsv,
+    ParquetRows,
     Picture,
     PictureReport,
     RunSettings,
@@ -53,8 +58,11 @@ _log = logging.getLogger("esrface")
 SHOWN_BESIDE_FILES = 20
 """Pictures in the table where the results go into files as well."""
 
-RESULTS = ("csv", "jsonl", "save", "output", "report")
+RESULTS = ("csv", "jsonl", "parquet", "save", "output", "report")
 """Options that name outputs in files."""
+
+INSTEAD = "--save DIR and --report FILE.html"
+"""What shows faces without a window."""
 
 
 def recognise_pictures(ctx: click.Context, options: Options) -> int:
@@ -67,6 +75,8 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
         _mention_what_draws_nothing(options)
         every_source = _find(paths, options)
         first = list(islice(every_source, 2))
+        window = stack.enter_context(open_window(options, instead=INSTEAD)) if options["display"] else None
+        stage = Stage(by_hand=True)
         threads = resolve_threads(options["threads"])
         # Several pictures keep the threads busy with one each, which is faster than sharing one.
         workers = threads if len(first) > 1 else 1
@@ -74,10 +84,11 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
         run = PictureRun(
             recognizer,
             _enter(_sinks(options, recognizer), stack),
-            _views(options, console, recognizer),
+            [*_views(options, console, recognizer), *([PictureFeed(stage)] if window else [])],
             max_pixels=options["max_pixels"] or DEFAULT_MAX_PIXELS,
             abstain_below=options["abstain_below"],
             saliency=options["gradcam"],
+            shown=window is not None,
         )
         progress = ProgressBar(
             console, lambda: sum(1 for _ in _find(paths, options)), wanted=_wants_progress(options)
@@ -88,9 +99,13 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
             ctx.obj.check()
             progress.update(tally.pictures + tally.kept + len(tally.failures))
 
+        work = partial(run.go, chain(first, every_source), workers=workers, after_each=after_each)
         started = time.monotonic()
         try:
-            run.go(chain(first, every_source), workers=workers, after_each=after_each)
+            if window is None:
+                work()
+            else:
+                run_beside(window, make_screen(options, recognizer), stage, work, run.halt)
         except ReaderGone:
             pass
         finally:
@@ -103,15 +118,13 @@ def _check(paths: Sequence[str], options: Options) -> None:
     """Refuse what cannot be meant, before anything is loaded."""
     if not paths:
         raise click.UsageError("give a picture, a folder, a pattern, or - for standard input")
-    if options["display"]:
-        raise click.UsageError(
-            "-d opens a window, which comes with a later version; --save DIR writes annotated pictures now"
-        )
     if options["overwrite"] and options["resume"]:
         raise click.UsageError("--overwrite starts anew and --resume continues: give one of them")
     if options["resume"] and not any(options[name] for name in RESULTS if name != "report"):
-        raise click.UsageError("--resume continues files: name them with --csv, --jsonl, --save or -o")
-    files = [options[name] for name in ("csv", "jsonl", "report") if options[name]]
+        raise click.UsageError(
+            "--resume continues files: name them with --csv, --jsonl, --parquet, --save or -o"
+        )
+    files = [options[name] for name in ("csv", "jsonl", "parquet", "report") if options[name]]
     if len(set(files)) < len(files):
         raise click.UsageError("two outputs name the same file: give each its own")
     if paths.count(STDIN) > 1:
@@ -120,8 +133,8 @@ def _check(paths: Sequence[str], options: Options) -> None:
 
 def _mention_what_draws_nothing(options: Options) -> None:
     given = [letter for letter, name in (("-g", "gradcam"), ("-b", "branch")) if options[name]]
-    if given and not options["save"]:
-        _log.warning("%s: pictures are drawn with --save DIR only", " and ".join(given))
+    if given and not options["save"] and not options["display"]:
+        _log.warning("%s: pictures are drawn with --save DIR or -d only", " and ".join(given))
 
 
 def _find(paths: Sequence[str], options: Options) -> Iterator[PictureSource]:
@@ -160,7 +173,7 @@ def _sinks(options: Options, recognizer: Recognizer) -> list[Sink]:
             sinks.append(BranchSheets(options["save"], settings, recognizer, mode=mode))
         if options["gradcam"]:
             sinks.append(EmotionSheets(options["save"], settings, recognizer, mode=mode))
-    for name, kind in (("csv", CsvRows), ("jsonl", JsonlRows)):
+    for name, kind in (("csv", CsvRows), ("jsonl", JsonlRows), ("parquet", ParquetRows)):
         if options[name]:
             columns = branches if options["branches"] else 0
             sinks.append(

@@ -123,20 +123,26 @@ detection_options = all_of(
 
 
 original_options = all_of(
-    option(ORIGINAL, "-d", "--display", is_flag=True, help="A window (comes with a later version)."),
+    option(
+        ORIGINAL,
+        "-d",
+        "--display",
+        is_flag=True,
+        help="Show each picture in a window until a key is pressed.",
+    ),
     option(
         ORIGINAL,
         "-g",
         "--gradcam",
         is_flag=True,
-        help="With --save: saliency maps of every branch, and of every emotion x every branch.",
+        help="With -d or --save: saliency maps; in the window with -b those of every branch.",
     ),
     option(
         ORIGINAL,
         "-b",
         "--branch",
         is_flag=True,
-        help="With --save: a sheet with what every branch says.",
+        help="With -d or --save: what every branch says.",
     ),
     option(
         ORIGINAL,
@@ -144,9 +150,9 @@ original_options = all_of(
         "--size",
         type=Name(["1", "2", "3"]),
         metavar="1|2|3",
-        help="Size of the window; without one it does nothing.",
+        help="Window of 1920x1080, 1440x900 or 1024x768.  [default: 1]",
     ),
-    option(ORIGINAL, "-np", "--no_plot", is_flag=True, help="No graph in the window."),
+    option(ORIGINAL, "-np", "--no_plot", is_flag=True, help="No graph in the window; it is for videos."),
     option(ORIGINAL, "-f", "--frames", type=int, metavar="N", help="For videos; it does nothing here."),
     option(
         ORIGINAL,

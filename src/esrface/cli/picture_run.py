@@ -67,6 +67,7 @@ class PictureRun:
         max_pixels: Larger pictures are refused.
         abstain_below: For the tally.
         saliency: Whether faces carry their saliency maps.
+        shown: Whether a view needs the pictures' pixels.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class PictureRun:
         max_pixels: int,
         abstain_below: float | None = None,
         saliency: bool = False,
+        shown: bool = False,
     ) -> None:
         self.tally = Tally()
         self._recognizer = recognizer
@@ -86,7 +88,12 @@ class PictureRun:
         self._max_pixels = max_pixels
         self._abstain_below = abstain_below
         self._saliency = saliency
-        self._keeps_pixels = any(sink.needs_image for sink in sinks)
+        self._keeps_pixels = shown or any(sink.needs_image for sink in sinks)
+        self._halted = False
+
+    def halt(self) -> None:
+        """Let nothing follow the picture at hand; from any thread, and without waiting for it."""
+        self._halted = True
 
     def go(
         self, sources: Iterable[PictureSource], *, workers: int, after_each: Callable[[Tally], Any]
@@ -103,6 +110,8 @@ class PictureRun:
             ordered_map(self._recognise, self._jobs(sources), workers=workers, ahead=ahead)
         ) as results:
             for job, future in results:
+                if self._halted:
+                    return
                 picture = self._outcome(job, future)
                 if picture is not None:
                     self._deliver(job, picture)

@@ -133,10 +133,17 @@ source_options = all_of(
 
 
 window_options = all_of(
-    option(WINDOW, "-d", "--display", is_flag=True, help="A window (comes with a later version)."),
-    option(WINDOW, "-s", "--size", type=Name(["1", "2", "3"]), metavar="1|2|3", help="Size of the window."),
+    option(WINDOW, "-d", "--display", is_flag=True, help="Show frames and answers in a window."),
+    option(
+        WINDOW,
+        "-s",
+        "--size",
+        type=Name(["1", "2", "3"]),
+        metavar="1|2|3",
+        help="Window of 1920x1080, 1440x900 or 1024x768.  [default: 1]",
+    ),
     option(WINDOW, "-b", "--branch", is_flag=True, help="Every branch in the window."),
     option(WINDOW, "-g", "--gradcam", is_flag=True, help="Saliency maps in the window."),
-    option(WINDOW, "-np", "--no_plot", is_flag=True, help="No graph in the window."),
+    option(WINDOW, "-np", "--no_plot", is_flag=True, help="No graph of the last frames in the window."),
 )
 """The original's options for its window."""

@@ -34,11 +34,14 @@ from esrface.cli.streams import ReaderGone
 from esrface.cli.video_options import ORIGINAL_FRAMES
 from esrface.cli.video_progress import VideoProgress
 from esrface.cli.video_views import FrameJson, FrameTable
+from esrface.cli.windowed import make_screen, open_window, run_beside
 from esrface.detection import create_detector
 from esrface.errors import OutputError
 from esrface.outputs import refuse_existing
 from esrface.recognizer import Recognizer
 from esrface.report.facts import RunFacts
+from esrface.screen.feed import ClipFeed
+from esrface.screen.stage import Stage
 from esrface.sinks import (
     AnnotatedVideo,
     CsvRows,
@@ -49,6 +52,7 @@ from esrface.sinks import (
     RunSettings,
     VideoReport,
 )
+from esrface.sinks.original_csv import clip_outputs
 from esrface.threads import resolve_threads
 from esrface.video import DETECTION_SIZE, Frame, Video, open_video
 from esrface.video.sources import PICTURE_RATE, STALL_S
@@ -60,6 +64,9 @@ FILES = ("csv", "jsonl", "parquet", "save_video", "report")
 
 RESULTS = (*FILES, "output")
 """Options that name outputs."""
+
+INSTEAD = "--save-video FILE.mp4 and --report FILE.html"
+"""What shows faces without a window."""
 
 
 def recognise_clips(
@@ -78,6 +85,8 @@ def recognise_clips(
     with ExitStack() as stack:
         stack.enter_context(logging_to(console, quiet=options["quiet"], debug=ctx.meta[DEBUG]))
         _refuse_outputs(clips, options)
+        window = stack.enter_context(open_window(options, instead=INSTEAD)) if options["display"] else None
+        stage = Stage()
         recognizer = stack.enter_context(_recognizer(options))
         progress = VideoProgress(console, wanted=_wants_progress(options))
         stack.callback(progress.close)
@@ -89,15 +98,22 @@ def recognise_clips(
         run = ClipRun(
             partial(_open, recognizer, options, live, progress.wanted),
             _sinks(options, recognizer, clips=len(clips)),
-            _views(options, console, recognizer, named=len(clips) > 1),
+            _views(options, console, recognizer, stage, named=len(clips) > 1),
             resume=options["resume"],
             after_each=after_each,
             abstain_below=options["abstain_below"],
         )
-        started = time.monotonic()
-        try:
+
+        def work() -> None:
             with run:
                 run.go(clips)
+
+        started = time.monotonic()
+        try:
+            if window is None:
+                work()
+            else:
+                run_beside(window, make_screen(options, recognizer), stage, work, run.halt)
         except ReaderGone:
             pass
         finally:
@@ -108,11 +124,6 @@ def recognise_clips(
 
 def _check(clips: Sequence[GivenClip], options: Options) -> None:
     """Refuse what cannot be meant, before anything is loaded."""
-    if options["display"]:
-        raise click.UsageError(
-            "-d opens a window, which comes with a later version; --save-video FILE.mp4 writes an annotated "
-            "video now"
-        )
     if options.get("webcam") is not None:
         raise click.UsageError("-w names a camera: use esrface webcam -w N")
     if options["fps"] is not None and options["every"] is not None:
@@ -133,7 +144,10 @@ def _check(clips: Sequence[GivenClip], options: Options) -> None:
 def _refuse_outputs(clips: Sequence[GivenClip], options: Options) -> None:
     """Refuse what exists, and inputs as outputs, before anything is written."""
     inputs = [clip.path for clip in clips if clip.path is not None]
-    for output in (options[name] for name in FILES if options[name]):
+    outputs: list[Path] = [options[name] for name in FILES if options[name]]
+    if options["output"]:
+        outputs += clip_outputs(options["output"], [clip.place for clip in clips])
+    for output in outputs:
         if any(_is_same(output, path) for path in inputs):
             raise OutputError(f"cannot write {printable(output)}: it is an input of this run")
         refuse_existing(output, overwrite=output_mode(options) != "refuse", resumable=True)
@@ -195,7 +209,8 @@ def _open(
         recognizer,
         **_sampling(options),
         detect_every=options["detect_every"],
-        smooth_s=options["smooth"] if shown or options["save_video"] else 0.0,
+        smooth_s=options["smooth"] if shown or options["save_video"] or options["display"] else 0.0,
+        saliency=options["display"] and options["gradcam"],
         skipped=options["save_video"] is not None,
         live=live,
         stall_s=options["stall"] or STALL_S,
@@ -236,13 +251,19 @@ def _sinks(options: Options, recognizer: Recognizer, *, clips: int) -> list[Fram
     return sinks
 
 
-def _views(options: Options, console: Console, recognizer: Recognizer, *, named: bool) -> list[View]:
-    """Standard output for programs, or else the table for people where nothing is written."""
+def _views(
+    options: Options, console: Console, recognizer: Recognizer, stage: Stage, *, named: bool
+) -> list[View]:
+    """Standard output for programs, and the window, or else the table for people where nothing is written."""
     abstain_below = options["abstain_below"]
+    written = options["as_json"] or any(options[name] for name in RESULTS)
+    views: list[View] = []
     if options["as_json"]:
-        return [FrameJson(recognizer.card.name, abstain_below=abstain_below)]
-    if options["quiet"] or any(options[name] for name in RESULTS):
-        return []
+        views.append(FrameJson(recognizer.card.name, abstain_below=abstain_below))
+    if options["display"]:
+        views.append(ClipFeed(stage, real_time=not written))
+    if views or written or options["quiet"]:
+        return views
     table = FrameTable(console, branches=options["branches"], abstain_below=abstain_below, named=named)
     return [table]
 

@@ -6,7 +6,7 @@ detection and no margin, otherwise the inference that users get.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from esrface._names import printable
 from esrface.datasets.affectnet import SETS, AffectNetSet, list_affectnet
 from esrface.emotions import EMOTIONS
+from esrface.ensemble import combine_arrays
 from esrface.errors import DataError
 from esrface.evaluation import metrics
 from esrface.evaluation.framing import View, whole_view
@@ -26,7 +28,7 @@ from esrface.recognizer import Recognizer
 DIMENSIONS: Final = ("valence", "arousal")
 
 PUBLISHED: Final = {"validation": 500}
-"""Images of each emotion in a set, where they are all alike."""
+"""Images of each emotion in a set, where all have as many."""
 
 STEP = 256
 """Faces between two reports of progress."""
@@ -59,8 +61,8 @@ class AffectNetEvaluation(Evaluation):
     def protocol(self) -> str:
         """One line with all that an AffectNet figure has to state to be comparable."""
         return (
-            f"AffectNet {self.split} set, {len(EMOTIONS)} classes: {len(self.labels)} of {self.listed} images "
-            f"(without None, Uncertain and No-Face); prepared crops, no detection; {self.inference}"
+            f"AffectNet {self.split} set, {len(EMOTIONS)} classes: {len(self.labels)} of {self.listed} "
+            f"images (without None, Uncertain and No-Face); prepared crops, no detection; {self.inference}"
         )
 
     def extra(self) -> dict[str, Any]:
@@ -74,10 +76,8 @@ class AffectNetEvaluation(Evaluation):
         if kept.any():
             logits = self.logits[kept].copy()
             logits[:, :, _CONTEMPT] = -np.inf
-            card = self.card
-            # Which measure of uncertainty and affect is of no matter here.
-            answers = answers_of_emotion(logits, card.temperature, self.vote)
-            seven = metrics.accuracy(answers, self.labels[kept])
+            answers = combine_arrays(logits, None, temperature=self.card.temperature, vote=self.vote)
+            seven = metrics.accuracy(answers.emotion, self.labels[kept])
         return {"accuracy_7": seven, "images_7": int(kept.sum()), "affect": self._affect()}
 
     def columns(self) -> dict[str, Sequence[float | None]]:
@@ -127,7 +127,9 @@ def evaluate_affectnet(
     listed = list_affectnet(data, which)
     faces = listed.select(listed.expressions < len(EMOTIONS))
     if not len(faces):
-        raise DataError(f"{data}: none of the {len(listed)} images of the {which} set shows an emotion")
+        raise DataError(
+            f"{printable(data)}: none of the {len(listed)} images of the {which} set shows an emotion"
+        )
     output = recognizer.forward(_counted(faces, partial(report, "recognising")))
     folder = data / SETS[which].prepared
     return AffectNetEvaluation(
@@ -143,4 +145,29 @@ def evaluate_affectnet(
         fresh=None,
         warnings=_unlike_published(which, faces.expressions),
         faces=faces,
+    )
+
+
+def _counted(faces: AffectNetSet, progress: Callable[[int, int], None]) -> Iterator[NDArray[np.uint8]]:
+    for done, face in enumerate(_read(faces, range(len(faces))), start=1):
+        yield face
+        if done % STEP == 0 or done == len(faces):
+            progress(done, len(faces))
+
+
+def _read(faces: AffectNetSet, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+    """Pixels (96, 96, 3) one after another: a set may be larger than the memory."""
+    for index in indices:
+        yield faces.read(np.array([index]))[0]
+
+
+def _unlike_published(which: str, labels: NDArray[np.int64]) -> tuple[str, ...]:
+    expected = PUBLISHED.get(which)
+    found = np.bincount(labels, minlength=len(EMOTIONS)).tolist()
+    unlike = [f"{name} {have}" for name, have in zip(EMOTIONS, found, strict=True) if have != expected]
+    if expected is None or not unlike:
+        return ()
+    return (
+        f"the {which} set has {expected} images of each emotion as published, here it has "
+        f"{', '.join(unlike)}: the figures do not compare with published ones",
     )

@@ -1,12 +1,12 @@
 """The protocol of ``esrface evaluate ckplus``: labelled frames, all of them or those of a trial's fold.
 
-Faces are the prepared 96x96 crops (see `esrface.datasets.ckplus`), shown to the network as they are. Frames of
-one person are alike, so intervals come from resampling persons.
+Faces are the prepared 96x96 crops (see `esrface.datasets.ckplus`), shown to the network as they are. Frames
+of one person are alike, so intervals come from resampling persons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,17 +18,13 @@ from numpy.typing import NDArray
 from esrface._suggest import unknown_name
 from esrface.datasets.ckplus import CkPlus, ckplus_trial, load_ckplus
 from esrface.emotions import EMOTIONS
-from esrface.engine import EngineOutput, join
 from esrface.errors import InputError
 from esrface.evaluation.framing import View, whole_view
-from esrface.evaluation.judged import Evaluation, Progress, answers_of
+from esrface.evaluation.judged import Evaluation, Progress, answers_of, recognize_faces
 from esrface.recognizer import Recognizer
 
 SPLITS: Final = ("all", "valid", "test")
 """All frames, or those of a trial's validation or test fold."""
-
-BATCH = 64
-"""Frames between two reports of progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +104,7 @@ def evaluate_ckplus(
     if trial is not None:
         chosen = ckplus_trial(listed.subjects.tolist(), trial)
         faces = listed.select(np.isin(listed.subjects, chosen.valid if split == "valid" else chosen.test))
-    output = _recognise(recognizer, faces.pixels, partial(report, "recognising"))
+    output = recognize_faces(recognizer, faces.pixels, partial(report, "recognising"))
     return CkPlusEvaluation(
         split=split,
         vote=vote,
@@ -125,13 +121,3 @@ def evaluate_ckplus(
         trial=trial,
         neutral=neutral,
     )
-
-
-def _recognise(
-    recognizer: Recognizer, pixels: NDArray[np.uint8], progress: Callable[[int, int], None]
-) -> EngineOutput:
-    outputs = []
-    for start in range(0, len(pixels), BATCH):
-        outputs.append(recognizer.forward(list(pixels[start : start + BATCH])))
-        progress(min(start + BATCH, len(pixels)), len(pixels))
-    return join(outputs)

@@ -3,9 +3,9 @@
 After Hendrycks & Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations"
 (ICLR 2019), whose pictures are 224 pixels wide, adapted to faces of 48 to 96:
 
-- What is a length there is a share of the face's larger side here (blur, occlusion), so that faces of all sizes
-  suffer alike. Larger faces are first made 96 pixels wide, so that noise and JPEG's blocks are not averaged
-  away when the network's input is made.
+- What is a length there is a share of the face's larger side here (blur, occlusion), so that faces of all
+  sizes suffer alike. Larger faces are first made 96 pixels wide, so that noise and JPEG's blocks are not
+  averaged away when the network's input is made.
 - Noise, contrast and JPEG take the strengths of their Tiny ImageNet-C (64 pixels) or lie between those and
   ImageNet-C's. Noise is the same in all channels, so grey pictures stay grey and suffer as coloured ones do.
 - Occlusion, low resolution, rotation, colour casts and boxes of a wrong size are ours: what happens to faces.
@@ -113,7 +113,8 @@ def _gaussian_blur(face: Image, share: float, random: np.random.Generator) -> Im
 
 def _jpeg(face: Image, quality: float, random: np.random.Generator) -> Image:
     _, encoded = cv2.imencode(".jpg", face[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
+    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), dtype=np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def _contrast(face: Image, kept: float, random: np.random.Generator) -> Image:
@@ -125,8 +126,9 @@ def _occlusion(face: Image, share: float, random: np.random.Generator) -> Image:
     height, width = face.shape[:2]
     side_y, side_x = round(share * height), round(share * width)
     # Drawn as shares of the free way, so that stronger severities grow about the same place.
-    y, x = (round(float(at) * free) for at, free in zip(random.random(2), (height - side_y, width - side_x)))
-    covered = face.copy()
+    down, right = random.random(2)
+    y, x = round(down * (height - side_y)), round(right * (width - side_x))
+    covered: Image = face.copy()
     covered[y : y + side_y, x : x + side_x] = 128
     return covered
 
@@ -155,7 +157,7 @@ def _colour_cast(face: Image, strength: float, random: np.random.Generator) -> I
 
 
 def _to_bytes(values: NDArray[np.float64]) -> Image:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(values, 0, 255)), dtype=np.uint8)
 
 
 CORRUPTIONS: Final = MappingProxyType(
@@ -165,7 +167,8 @@ CORRUPTIONS: Final = MappingProxyType(
             _gaussian_noise,
         ),
         "blur": Corruption(
-            "Blur", "Gaussian's sigma, share of the face's side", (0.01, 0.02, 0.03, 0.04, 0.06), _gaussian_blur
+            "Blur", "Gaussian's sigma, share of the face's side", (0.01, 0.02, 0.03, 0.04, 0.06),
+            _gaussian_blur,
         ),
         "jpeg": Corruption("JPEG", "quality", (65, 50, 35, 20, 10), _jpeg),
         "contrast": Corruption("Low contrast", "share that is left", (0.4, 0.3, 0.2, 0.1, 0.05), _contrast),
@@ -192,3 +195,11 @@ FRAMINGS: Final = MappingProxyType(
 )
 """By name; not part of the mean. Where faces were found in pictures a larger box shows more of the picture;
 where pictures are crops already their edges are repeated."""
+
+TITLES: Final = MappingProxyType(
+    {
+        **{name: corruption.title for name, corruption in CORRUPTIONS.items()},
+        **{name: framing.title for name, framing in FRAMINGS.items()},
+    }
+)
+"""What people read, by name, corruptions first."""

@@ -6,7 +6,7 @@ the recogniser's own inference (input, mirror pass, temperature, vote), the one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,9 @@ from esrface.datasets.ferplus import (
     soft_labels,
 )
 from esrface.emotions import EMOTIONS
-from esrface.engine import EngineOutput, join
 from esrface.errors import DataError, InputError
 from esrface.evaluation.framing import View, whole_view
-from esrface.evaluation.judged import Evaluation, Progress, answers_of
+from esrface.evaluation.judged import Evaluation, Progress, answers_of, recognize_faces
 from esrface.recognizer import Recognizer
 
 SPLITS: Final = {"valid": "validation (PublicTest)", "test": "test (PrivateTest)"}
@@ -43,9 +42,6 @@ PUBLISHED_LISTED: Final = {"valid": 3579}
 
 PUBLISHED_MAJORITY: Final = {"valid": (1180, 862, 348, 411, 60, 25, 289, 16)}
 """Images of each emotion, in network order, that the rule ``majority`` leaves."""
-
-BATCH = 256
-"""Images between two reports of progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,20 +135,6 @@ def labels_by_rule(votes: NDArray[np.int16], rule: str) -> NDArray[np.int64]:
         return majority_labels(votes)
     shares = soft_labels(votes)
     return np.where(shares.sum(axis=1) > 0, shares.argmax(axis=1), -1).astype(np.int64)
-
-
-def recognize_faces(
-    recognizer: Recognizer,
-    pixels: NDArray[np.uint8],
-    progress: Callable[[int, int], None] | None = None,
-) -> EngineOutput:
-    """The network's output for grey faces (N, 48, 48), N >= 1, as they are."""
-    outputs = []
-    for start in range(0, len(pixels), BATCH):
-        outputs.append(recognizer.forward(list(pixels[start : start + BATCH])))
-        if progress is not None:
-            progress(min(start + BATCH, len(pixels)), len(pixels))
-    return join(outputs)
 
 
 def fresh_images(pixels: NDArray[np.uint8], training: NDArray[np.uint8]) -> NDArray[np.bool_]:

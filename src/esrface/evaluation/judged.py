@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface.engine import EngineOutput
+from esrface.engine import EngineOutput, join
 from esrface.ensemble import Answers, combine_arrays
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import accuracy_interval, named_recalls
@@ -22,6 +22,9 @@ from esrface.recognizer import Recognizer
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
+
+BATCH = 256
+"""Images between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Evaluation(ABC):
 
     @property
     def groups(self) -> NDArray[Any] | None:
-        """(M,) whom or what the images belong to, where those of one group are alike; None: each by itself."""
+        """(M,) whom or what the images belong to, where those of one group are alike; None: to nothing."""
         return None
 
     def extra(self) -> dict[str, Any]:
@@ -209,3 +212,17 @@ def answers_of(card: ModelCard, output: EngineOutput, vote: str) -> Answers:
         affect_source=card.affect_source,
         uncertainty=card.uncertainty,
     )
+
+
+def recognize_faces(
+    recognizer: Recognizer,
+    pixels: NDArray[np.uint8],
+    progress: Callable[[int, int], None] | None = None,
+) -> EngineOutput:
+    """The network's output for grey faces (N, H, W), N >= 1, as they are."""
+    outputs = []
+    for start in range(0, len(pixels), BATCH):
+        outputs.append(recognizer.forward(list(pixels[start : start + BATCH])))
+        if progress is not None:
+            progress(min(start + BATCH, len(pixels)), len(pixels))
+    return join(outputs)

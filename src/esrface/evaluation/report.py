@@ -1,99 +1,96 @@
-"""An evaluation as files: JSON for programs, Markdown for people, a row an image, a picture."""
+"""An evaluation as files: JSON for programs, pages for people, a row an image, pictures."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from esrface._names import same_file_key
 from esrface.emotions import EMOTIONS, column_name
 from esrface.evaluation import metrics
-from esrface.evaluation.calibration import accuracy_interval
+from esrface.evaluation.blocks import CHARTS, Block, charts_of, to_markdown
+from esrface.evaluation.comparison import Named, comparison
+from esrface.evaluation.comparison_report import comparison_report
+from esrface.evaluation.details import details, percent
 from esrface.evaluation.judged import Evaluation
+from esrface.evaluation.model_report import model_report
+from esrface.evaluation.page import to_html
 from esrface.evaluation.picture import draw_confusion
 from esrface.outputs import write_whole
 
-REPORT_FILES = ("report.json", "report.md", "predictions.csv", "confusion.png")
-"""Names of the files that ``write_report`` writes."""
+PAGES = ("report.json", "report.md", "report.html", "predictions.csv")
+"""Files of every report; the charts of ``report.md`` lie in a folder beside it."""
 
-COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
+REPORT_FILES = (*PAGES, "confusion.png")
+"""Files of the report on one model."""
+
+CHART_FILES = tuple(
+    f"{CHARTS}/{name}.svg"
+    for name in ("recall", "confusion", "reliability", "coverage", "disagreement", "affect", "corruptions")
+)
+"""Charts that a report may have."""
+
+Files = dict[str, str | bytes]
+"""Contents by their paths within a report's folder."""
 
 
-def write_report(evaluation: Evaluation, folder: Path, *, overwrite: bool = False) -> None:
-    """Write ``REPORT_FILES`` into a folder (created if missing), each whole or not at all.
+def write_report(models: Sequence[Named], folder: Path, *, overwrite: bool = False) -> None:
+    """Write the report on one model, or on several side by side, into a folder (created if missing).
+
+    For several, each has its own in a folder named like it, besides.
+
+    Args:
+        models: What each is called, and its answers.
+        folder: Where to.
+        overwrite: Replace files of an earlier report.
 
     Raises:
-        OutputError: One of them exists (without ``overwrite``) or cannot be written.
+        OutputError: A file exists (without ``overwrite``) or cannot be written; each is whole or not there.
+        DataError: The models did not see the same images.
     """
-    measured = details(evaluation)
-    contents: tuple[str | bytes, ...] = (
-        json.dumps(measured, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-        report_markdown(measured),
-        predictions_csv(evaluation),
-        confusion_png(evaluation),
-    )
-    for name, content in zip(REPORT_FILES, contents, strict=True):
-        write_whole(folder / name, content, overwrite=overwrite)
+    for path, content in report_files(models).items():
+        write_whole(folder / path, content, overwrite=overwrite)
 
 
-def details(evaluation: Evaluation) -> dict[str, Any]:
-    """What ``report.json`` holds: the object of ``--json`` and everything else that was measured.
+def report_files(models: Sequence[Named]) -> Files:
+    """What ``write_report`` writes."""
+    measured = [(name, details(evaluation)) for name, evaluation in models]
+    if len(models) == 1:
+        return _one(*models[0], measured[0][1])
+    compared = comparison(models)
+    files = _pages(compared, comparison_report(measured, compared), side_by_side_csv(models))
+    for folder, (_, evaluation), (_, figures) in zip(
+        folders_of([name for name, _ in models]), models, measured, strict=True
+    ):
+        files.update({f"{folder}/{name}": content for name, content in _one(evaluation, figures).items()})
+    return files
 
-    Fractions 0-1, NLL in nats. ``confusion`` has the label's emotion, then the answer's, then the count.
-    """
-    answers, labels, correct = evaluation.answers, evaluation.labels, evaluation.correct
-    confusion = metrics.confusion_matrix(answers.emotion, labels)
-    diagram = metrics.reliability(answers.probabilities, labels)
-    curve = metrics.risk_coverage(answers.uncertainty, correct)
-    auroc = metrics.error_auroc(answers.uncertainty, correct)
-    alone = metrics.branch_accuracies(answers.branch_emotion, labels)
-    return {
-        **evaluation.to_dict(),
-        "data": evaluation.title,
-        "accuracy_interval": list(accuracy_interval(correct)),
-        "nll": metrics.negative_log_likelihood(answers.probabilities, labels),
-        "confusion": {
-            label: dict(zip(EMOTIONS, counts, strict=True))
-            for label, counts in zip(EMOTIONS, confusion.tolist(), strict=True)
-        },
-        "reliability": [
-            {"from": low, "to": high, "images": images, "confidence": confidence, "accuracy": right}
-            for low, high, images, confidence, right in zip(
-                diagram.edges[:-1].tolist(),
-                diagram.edges[1:].tolist(),
-                diagram.images.tolist(),
-                diagram.confidence.tolist(),
-                diagram.accuracy.tolist(),
-                strict=True,
-            )
-            if images
-        ],
-        "uncertainty": {
-            "measure": evaluation.card.uncertainty.measure,
-            "error_auroc": None if np.isnan(auroc) else auroc,
-            "risk_coverage_area": curve.area,
-            "accuracy_at_coverage": [
-                {
-                    "coverage": coverage,
-                    "accuracy": metrics.accuracy_at_coverage(answers.uncertainty, correct, coverage),
-                }
-                for coverage in COVERAGES
-            ],
-        },
-        "branches": {
-            "accuracy": alone.tolist(),
-            "mean_accuracy": float(alone.mean()),
-            "ensemble_gain": metrics.ensemble_gain(answers.emotion, answers.branch_emotion, labels),
-            "mean_disagreement": metrics.mean_disagreement(answers.branch_emotion),
-            "disagreement": metrics.pairwise_disagreement(answers.branch_emotion).tolist(),
-        },
-        "card": evaluation.card.to_dict(),
-        "warnings": list(evaluation.warnings),
-    }
+
+def planned_files(names: Sequence[str]) -> list[str]:
+    """Every file that the report on models of these names may have."""
+    if len(names) == 1:
+        return [*REPORT_FILES, *CHART_FILES]
+    inside = [f"{folder}/{file}" for folder in folders_of(names) for file in (*REPORT_FILES, *CHART_FILES)]
+    return [*PAGES, *CHART_FILES, *inside]
+
+
+def folders_of(names: Sequence[str]) -> list[str]:
+    """A folder's name for each model, none twice on any file system."""
+    found: list[str] = []
+    for name in names:
+        plain = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "model"
+        taken = {same_file_key(other) for other in (*found, CHARTS)}
+        number, unique = 1, plain
+        while same_file_key(unique) in taken:
+            number += 1
+            unique = f"{plain}-{number}"
+        found.append(unique)
+    return found
 
 
 def predictions_csv(evaluation: Evaluation) -> str:
@@ -102,9 +99,9 @@ def predictions_csv(evaluation: Evaluation) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     probabilities = [column_name(name) for name in EMOTIONS]
-    writer.writerow(
-        ["file", "label", "emotion", "confidence", *probabilities, "agreement", "uncertainty", "fresh"]
-    )
+    extra = evaluation.columns()
+    told = ("valence", "arousal", "agreement", "uncertainty", "fresh")
+    writer.writerow(["file", "label", "emotion", "confidence", *probabilities, *told, *extra])
     for i, name in enumerate(evaluation.names):
         writer.writerow(
             [
@@ -113,11 +110,33 @@ def predictions_csv(evaluation: Evaluation) -> str:
                 EMOTIONS[answers.emotion[i]],
                 f"{answers.confidence[i]:.6f}",
                 *(f"{p:.6f}" for p in answers.probabilities[i]),
+                *(f"{value:.6f}" for value in answers.affect[i]),
                 f"{answers.agreement[i]:.6f}",
                 f"{answers.uncertainty[i]:.6f}",
                 "" if evaluation.fresh is None else str(bool(evaluation.fresh[i])).lower(),
+                *("" if values[i] is None else f"{values[i]:.3f}" for values in extra.values()),
             ]
         )
+    return text.getvalue()
+
+
+def side_by_side_csv(models: Sequence[Named]) -> str:
+    """One row an image: file, label, and each model's answer and confidence."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    heads = [f"{name} {what}" for name, _ in models for what in ("emotion", "confidence")]
+    writer.writerow(["file", "label", *heads])
+    first = models[0][1]
+    for i, (name, label) in enumerate(zip(first.names, first.labels, strict=True)):
+        said = [
+            cell
+            for _, evaluation in models
+            for cell in (
+                EMOTIONS[evaluation.answers.emotion[i]],
+                f"{evaluation.answers.confidence[i]:.6f}",
+            )
+        ]
+        writer.writerow([name, EMOTIONS[label], *said])
     return text.getvalue()
 
 
@@ -137,85 +156,16 @@ def confusion_png(evaluation: Evaluation) -> bytes:
     return file.getvalue()
 
 
-def report_markdown(measured: dict[str, Any]) -> str:
-    """A page for people, from what ``details`` gives; it shows ``confusion.png`` from beside it."""
-    parts = [
-        f"# {measured['model']} on {measured['data']}",
-        f"Protocol: {measured['protocol']}.",
-        *(f"> **Warning:** {line}." for line in measured["warnings"]),
-        _table(("figure", "all images", "without duplicates"), _headline(measured)),
-        "## Emotions",
-        _table(("emotion", "images", "recall", "taken most often for"), _emotions(measured)),
-        "![Confusion matrix: labels in rows, answers in columns](confusion.png)",
-        "## How far the probabilities can be trusted",
-        "Images by their top probability: where mean probability and accuracy agree, 80 % means 80 %.",
-        _table(("top probability", "images", "mean probability", "accuracy"), _reliability(measured)),
-        f"Uncertainty is `{measured['uncertainty']['measure']}`; of a wrong and a right answer the wrong one "
-        f"is the less sure in {percent(measured['uncertainty']['error_auroc'])} of all pairs.",
-        _table(
-            ("surest share of the images", "accuracy on it"),
-            [
-                (f"{100 * step['coverage']:.0f} %", percent(step["accuracy"]))
-                for step in measured["uncertainty"]["accuracy_at_coverage"]
-            ],
-        ),
-        "## Branches",
-        _branches(measured["branches"]),
-    ]
-    return "\n\n".join(parts) + "\n"
+def _one(name: str, evaluation: Evaluation, measured: dict[str, Any]) -> Files:
+    files = _pages(measured, model_report(name, evaluation, measured), predictions_csv(evaluation))
+    files["confusion.png"] = confusion_png(evaluation)
+    return files
 
 
-def percent(share: float | None) -> str:
-    """``0.8715`` -> ``"87.15 %"``; a dash where there is no figure."""
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
-def _headline(measured: dict[str, Any]) -> list[tuple[str, str, str]]:
-    fresh = measured["deduplicated"] or {}
-    low, high = measured["accuracy_interval"]
-    rows = [
-        (name, percent(measured[key]), percent(fresh.get(key)))
-        for name, key in (("accuracy", "accuracy"), ("mean recall", "mean_recall"), ("ECE", "ece"))
-    ]
-    return [
-        rows[0],
-        ("95 % interval of the accuracy", f"{percent(low)} to {percent(high)}", "-"),
-        *rows[1:],
-        ("negative log likelihood", f"{measured['nll']:.4f}", "-"),
-        ("images", f"{measured['images']:,}", f"{fresh['images']:,}" if fresh else "-"),
-    ]
-
-
-def _emotions(measured: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    rows = []
-    for name, counts in measured["confusion"].items():
-        others = [(count, other) for other, count in counts.items() if other != name and count]
-        taken_for = ", ".join(f"{other} ({count})" for count, other in sorted(others, reverse=True)[:2])
-        rows.append((name, f"{sum(counts.values()):,}", percent(measured["recall"][name]), taken_for or "-"))
-    return rows
-
-
-def _reliability(measured: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    return [
-        (
-            f"{100 * part['from']:.0f} to {100 * part['to']:.0f} %",
-            f"{part['images']:,}",
-            percent(part["confidence"]),
-            percent(part["accuracy"]),
-        )
-        for part in measured["reliability"]
-    ]
-
-
-def _branches(branches: dict[str, Any]) -> str:
-    alone = ", ".join(percent(share) for share in branches["accuracy"])
-    return (
-        f"Each by itself: {alone}. Their mean is {percent(branches['mean_accuracy'])}, the ensemble gains "
-        f"{100 * branches['ensemble_gain']:+.2f} points over it. Two branches answer differently on "
-        f"{percent(branches['mean_disagreement'])} of the images on average."
-    )
-
-
-def _table(head: tuple[str, ...], rows: list[Any]) -> str:
-    lines = [head, ("---",) + ("---:",) * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _pages(measured: dict[str, Any], blocks: Sequence[Block], predictions: str) -> Files:
+    """`PAGES` and the charts of ``report.md``."""
+    text = json.dumps(measured, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    contents = (text, to_markdown(blocks), to_html(blocks), predictions)
+    files: Files = dict(zip(PAGES, contents, strict=True))
+    files.update({f"{CHARTS}/{chart.name}.svg": chart.svg for chart in charts_of(blocks)})
+    return files

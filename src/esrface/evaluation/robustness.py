@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from esrface.ensemble import combine_arrays
 from esrface.evaluation import metrics
-from esrface.evaluation.corruptions import CORRUPTIONS, FRAMINGS, SEVERITIES, corrupt_view
+from esrface.evaluation.corruptions import CORRUPTIONS, SEVERITIES, TITLES, corrupt_view
 from esrface.evaluation.framing import View
 from esrface.recognizer import Recognizer
 
-NAMES: Final = (*CORRUPTIONS, *FRAMINGS)
+NAMES: Final = tuple(TITLES)
 """Of the rows of ``Robustness.emotion``, corruptions first."""
 
 
@@ -85,16 +85,12 @@ def measure_robustness(
         progress: Called with faces done and faces in all.
     """
     emotion = np.empty((len(labels), len(NAMES), len(SEVERITIES)), dtype=np.int64)
-    done = 0
-    for row, view in zip(emotion, views, strict=True):
-        worse = [
-            corrupt_view(view, name, severity, seed=done) for name in NAMES for severity in SEVERITIES
-        ]
+    for number, (row, view) in enumerate(zip(emotion, views, strict=True)):
+        worse = [corrupt_view(view, name, severity, seed=number) for name in NAMES for severity in SEVERITIES]
         answers = combine_arrays(
             recognizer.forward(worse).logits, None, temperature=recognizer.card.temperature, vote=vote
         )
         row[:] = answers.emotion.reshape(row.shape)
-        done += 1
         if progress is not None:
-            progress(done, len(labels))
+            progress(number + 1, len(labels))
     return Robustness(labels, clean, emotion)

@@ -24,9 +24,9 @@ MAX_CLIPS = 24
 class Limits:
     """What a clip may take up in the page."""
 
-    steps: int = 5_000
+    steps: int = 8_000
     """Of the timeline."""
-    cells: int = 30_000
+    cells: int = 48_000
     """Steps of all the tracks that get lines of their own, together."""
     tracks: int = 40
     """That get lines of their own."""
@@ -79,7 +79,6 @@ class ClipCollector:
         abstain_below: float | None = None,
         live: bool = False,
     ) -> None:
-        self.frames = 0
         self._source = source
         self._limits = limits
         self._abstain_below = abstain_below
@@ -95,14 +94,13 @@ class ClipCollector:
 
     def add(self, frame: Frame) -> None:
         """The next processed frame; OutputError where there is no room for what must be remembered."""
-        ordinal, self.frames = self.frames, self.frames + 1
-        self._log.add_frame(frame.number, frame.time_s)
+        ordinal = self.frames
+        self._log.add(frame.number, frame.time_s, [(face, face.track_id or 0) for face in frame.faces])
         self._strip.add(ordinal, frame.image, frame.faces)
         self._last_s, self._size_wh = frame.time_s, frame.size_wh
         self._with_face += bool(frame.faces)
         for face in frame.faces:
             track, answer = face.track_id or 0, face.expression
-            self._log.add_face(face, track)
             self._moments.add(frame.image, face, time_s=frame.time_s, frame=frame.number, track=track)
             self._faces += 1
             self._uncertainty += answer.uncertainty
@@ -111,6 +109,11 @@ class ClipCollector:
             if track:
                 seen = self._tracks.setdefault(track, _Track(0, ordinal, ordinal))
                 seen.frames, seen.last = seen.frames + 1, ordinal
+
+    @property
+    def frames(self) -> int:
+        """Processed frames so far."""
+        return self._log.frames.count
 
     def to_dict(self, *, whole: bool) -> dict[str, Any]:
         """JSON-ready, everything that the page shows of the clip.

@@ -6,7 +6,7 @@ The files have no names where the system allows it, so nothing is left of them h
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -60,19 +60,22 @@ class RecordLog:
     def __init__(self, kind: np.dtype[Any], folder: Path | None) -> None:
         self._name = folder or Path(tempfile.gettempdir())
         self._pending = np.zeros(WRITE, kind)
-        self._waiting = 0
-        self.count = 0
+        self._waiting = self._written = 0
         with output_errors(self._name):
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - close() does it
 
-    def next(self) -> Any:
-        """The next record, zero, to be filled in."""
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._written + self._waiting
+
+    def add(self, values: tuple[Any, ...]) -> None:
+        """The next record, its fields in order."""
         if self._waiting == len(self._pending):
             self._flush()
-        record = self._pending[self._waiting]
+        self._pending[self._waiting] = values
+        # Last: a signal's exception may come in between, and half a record must not count.
         self._waiting += 1
-        self.count += 1
-        return record
 
     def chunks(self) -> Iterator[NDArray[Any]]:
         """All records in order, many at a time."""
@@ -88,10 +91,11 @@ class RecordLog:
 
     def _flush(self) -> None:
         with output_errors(self._name):
+            # Where it belongs, even if a signal's exception ended this once before.
+            self._file.seek(self._written * self._pending.dtype.itemsize)
             self._file.write(self._pending[: self._waiting].tobytes())
             self._file.flush()
-        self._pending[:] = np.zeros((), self._pending.dtype)
-        self._waiting = 0
+        self._written, self._waiting = self._written + self._waiting, 0
 
 
 class FrameLog:
@@ -105,21 +109,33 @@ class FrameLog:
         self.frames = RecordLog(FRAME, folder)
         self.faces = RecordLog(FACE, folder)
 
-    def add_frame(self, number: int, time_s: float) -> None:
-        """The next processed frame."""
-        record = self.frames.next()
-        record["number"], record["time_s"] = number, time_s
+    def add(self, number: int, time_s: float, faces: Sequence[tuple[Face, int]] = ()) -> None:
+        """The next processed frame.
 
-    def add_face(self, face: Face, track: int) -> None:
-        """A face in the frame that was added last."""
-        answer, record = face.expression, self.faces.next()
-        record["ordinal"], record["track"] = self.frames.count - 1, track
-        record["emotion"] = EMOTIONS.index(answer.emotion)
-        record["p"] = np.rint(answer.probabilities * UNIT)
-        affect = np.array([answer.valence, answer.arousal]) * AFFECT_UNIT
-        record["affect"] = np.rint(np.clip(affect, -32_000, 32_000))
-        record["agreement"] = round(answer.agreement * UNIT)
-        record["uncertainty"] = round(answer.uncertainty * UNIT)
+        The frame is what makes its faces count, and comes after them: where a signal's exception ends this,
+        it was not there.
+
+        Args:
+            number: The frame's.
+            time_s: Its presentation time.
+            faces: Each with its track, 0 for none.
+        """
+        ordinal = self.frames.count
+        for face, track in faces:
+            answer = face.expression
+            affect = np.array([answer.valence, answer.arousal]) * AFFECT_UNIT
+            self.faces.add(
+                (
+                    ordinal,
+                    track,
+                    EMOTIONS.index(answer.emotion),
+                    np.rint(answer.probabilities * UNIT),
+                    np.rint(np.clip(affect, -32_000, 32_000)),
+                    round(answer.agreement * UNIT),
+                    round(answer.uncertainty * UNIT),
+                )
+            )
+        self.frames.add((number, time_s))
 
     def __enter__(self) -> FrameLog:
         return self

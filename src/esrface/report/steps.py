@@ -73,7 +73,8 @@ class Steps:
     def _read_faces(self, log: FrameLog) -> None:
         tracks = np.array(self._tracks, np.int64)
         order = np.argsort(tracks)
-        for faces in log.faces.chunks():
+        for chunk in log.faces.chunks():
+            faces = chunk[chunk["ordinal"] < log.frames.count]
             self._add(faces, np.zeros(len(faces), np.int64))
             if len(tracks):
                 place = np.searchsorted(tracks[order], faces["track"]).clip(max=len(tracks) - 1)

@@ -13,12 +13,14 @@ from esrface.screen.layout import GAP
 from esrface.screen.parts import draw_affect, draw_shares, draw_tile, emotion_color, named
 from esrface.screen.scene import ScreenSettings
 
-TITLE_HEIGHT = 54.0
+TITLE_HEIGHT = 60.0
 SHARES_HEIGHT = 96.0
 AFFECT_HEIGHT = 96.0
 NOTE_HEIGHT = 20.0
 TEXT_WIDTH = 190.0
 """That the words beside the face need."""
+BESIDE_BELOW = 310.0
+"""Height for face and words below which the words go beside the face."""
 
 CIRCUMPLEX = "Activation and (un)pleasant are read out of the emotions."
 
@@ -44,8 +46,7 @@ def draw_answer(
     note = NOTE_HEIGHT if expression.affect_source == "circumplex" else 0.0
     below = SHARES_HEIGHT + AFFECT_HEIGHT + 2 * GAP + note
     room = area.height - below
-    beside = maps is None and room < area.width + TITLE_HEIGHT
-    if beside:
+    if maps is None and room < BESIDE_BELOW:
         side = min(room - GAP, area.width - TEXT_WIDTH - 2 * GAP)
         tile = Area(area.x, area.y, side, side)
         draw_tile(canvas, tile, face_rgb)
@@ -89,12 +90,12 @@ def _draw_above(
     draw_tile(canvas, Area(area.x, area.y, side, side), face_rgb)
     if maps is not None:
         draw_tile(canvas, Area(area.x + side + GAP, area.y, side, side), face_rgb, maps.ensemble)
-    y = area.y + side + 6
+    y = area.y + side + 4
     emotion = named(expression.emotion, expression.confidence, settings.abstain_below)
-    canvas.text(area.x, y + 18, emotion, 30)
-    canvas.text(area.x, y + 44, "Ensemble", 15, QUIET_INK)
-    canvas.text(area.right, y + 18, percent(expression.confidence), 30, INK, "rm")
-    canvas.text(area.right, y + 44, ", ".join(votes(expression)), 15, QUIET_INK, "rm")
+    canvas.text(area.x, y + 19, emotion, 30)
+    canvas.text(area.x, y + 49, "Ensemble", 15, QUIET_INK)
+    canvas.text(area.right, y + 19, percent(expression.confidence), 30, INK, "rm")
+    canvas.text(area.right, y + 49, ", ".join(votes(expression)), 15, QUIET_INK, "rm")
     return y + TITLE_HEIGHT + GAP / 2
 
 

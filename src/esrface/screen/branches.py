@@ -26,7 +26,7 @@ from esrface.screen.scene import ScreenSettings
 from esrface.sinks.original_csv import mapped_arousal
 
 PADDING = 10.0
-TITLE_WIDTH = 76.0
+TITLE_WIDTH = 60.0
 NUMBER_WIDTH = 44.0
 EMOTION_SHARE = 0.37
 """Of what title and tile leave; the two bars share the rest."""
@@ -84,7 +84,9 @@ def _draw_card(
     emotion = named(expression.emotion, expression.confidence, settings.abstain_below)
     canvas.text(x, card.y + 47, emotion, 22)
     canvas.text(x, card.y + 73, percent(expression.confidence), 17)
-    canvas.bar(Area(x + 48, card.y + 69, width - 48, 8), expression.confidence, emotion_color(expression.emotion))
+    canvas.bar(
+        Area(x + 48, card.y + 69, width - 48, 8), expression.confidence, emotion_color(expression.emotion)
+    )
     agreeing, _ = votes(expression)
     canvas.text(x, card.y + 101, agreeing.replace("branches ", ""), 14, QUIET_INK)
     affect = Area(x + width + GAP, card.y + PADDING + 4, card.right - PADDING - x - width - GAP, side - 8)
@@ -138,14 +140,11 @@ def _draw_row(
     canvas.text(emotion[0] + emotion[1], above, percent(share), letters - 1, INK, "rm")
     if not low:
         canvas.bar(Area(emotion[0], row.middle + 9, emotion[1], 6), share, emotion_color(name))
-    valence, arousal = (float(value) for value in expression.branch_affect[number])
-    mapped = float(mapped_arousal(np.float32(arousal)))
+    valence = float(expression.branch_affect[number, 0])
+    mapped = float(mapped_arousal(expression.branch_affect[:, 1])[number])
     bar = Area(activation[0], row.middle - 5, activation[1] - NUMBER_WIDTH, 10)
     canvas.bar(bar, mapped, ACTIVATION)
     canvas.text(activation[0] + activation[1], row.middle, f"{mapped:.2f}", letters - 1, INK, "rm")
     bar = bar._replace(x=pleasant[0])
     canvas.balance(bar, valence, PLEASANT if valence >= 0 else UNPLEASANT)
     canvas.text(pleasant[0] + pleasant[1], row.middle, signed(valence), letters - 1, INK, "rm")
-
-
-

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from esrface._numbers import percent
 from esrface.canvas import INK, PANEL, QUIET_INK, Area, Canvas, Color, fit, on_dark
@@ -22,6 +22,9 @@ VALENCE: Color = (244, 190, 96)
 
 RADIUS = 8.0
 NOTHING = "0.00"
+
+NARROW = 16.0
+"""Times the letters' height: where there is less room across, bars lie below their names."""
 
 
 def emotion_color(emotion: str) -> Color:
@@ -44,7 +47,9 @@ def shortened(text: str, size: float, width: float) -> str:
     low, high = 0, len(text)
     while low < high:
         kept = (low + high + 1) // 2
-        low, high = (kept, high) if text_size(_without_middle(text, kept), 100)[0] <= room else (low, kept - 1)
+        low, high = (
+            (kept, high) if text_size(_without_middle(text, kept), 100)[0] <= room else (low, kept - 1)
+        )
     return _without_middle(text, low)
 
 
@@ -61,16 +66,20 @@ def draw_tile(
     size = canvas.size_of(place)
     if not canvas.in_sight(place) or min(size) < 1:
         return
-    pixels = face_rgb
-    if heat is not None:
-        # Heat is drawn at the tile's own size, where its edges are as smooth as they can be.
-        small = Image.fromarray(np.ascontiguousarray(face_rgb)).resize(size, Image.Resampling.BILINEAR)
-        pixels = overlay_heat(np.asarray(small), heat)
-    canvas.picture(pixels, place, RADIUS)
+    # Heat is drawn at the tile's own size, where its edges are as smooth as they can be.
+    pixels = sized(face_rgb, size)
+    canvas.picture(pixels if heat is None else overlay_heat(pixels, heat), place, RADIUS)
+
+
+def sized(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """The image (H, W, 3) smaller or larger: smooth, and fast enough for thirty frames a second."""
+    smaller = size_wh[0] < image.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size_wh, interpolation=method), np.uint8)
 
 
 def draw_affect(canvas: Canvas, area: Area, expression: Expression, letters: float) -> None:
-    """Bars of activation, pleasant and unpleasant below one another, each with its name and number."""
+    """Bars of activation, pleasant and unpleasant one below the other, each with its name and number."""
     activation, valence = affect_of(expression)
     lines = (
         ("Activation", activation, f"{activation:.2f}", ACTIVATION),
@@ -81,12 +90,15 @@ def draw_affect(canvas: Canvas, area: Area, expression: Expression, letters: flo
     name_width, number_width = letters * 6.0, letters * 2.8
     for number, (name, share, text, color) in enumerate(lines):
         middle = area.y + (number + 0.5) * step
+        if area.width < letters * NARROW:
+            bar = Area(area.x, middle + 6, area.width, 6)
+            middle -= 6
+        else:
+            thick = min(12.0, step * 0.42)
+            width = area.width - name_width - number_width - 6
+            bar = Area(area.x + name_width, middle - thick / 2, width, thick)
         canvas.text(area.x, middle, name, letters)
         canvas.text(area.right, middle, text, letters, anchor="rm")
-        thick = min(12.0, step * 0.42)
-        bar = Area(
-            area.x + name_width, middle - thick / 2, area.width - name_width - number_width - 6, thick
-        )
         canvas.bar(bar, share, color)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -13,10 +12,14 @@ from esrface.annotate import draw_frame
 from esrface.annotate_tracks import TrackPainter
 from esrface.canvas import INK, Area, Canvas, fit
 from esrface.results import Box
+from esrface.screen.parts import sized
 from esrface.screen.scene import Scene
 from esrface.video.frames import TrackedFace
 
 RADIUS = 6.0
+
+ENLARGED_PIXELS = 4_000_000
+"""Up to so many pixels the whole picture is enlarged; beyond, zoomed in, only what is seen of it."""
 
 
 def picture_area(scene: Scene, room: Area) -> Area:
@@ -37,8 +40,8 @@ def draw_picture(
     image = scene.image
     if width < 1 or height < 1:
         return
-    if width <= image.shape[1] and height <= image.shape[0]:
-        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if width * height <= max(ENLARGED_PIXELS, image.shape[0] * image.shape[1]):
+        image = sized(image, (width, height))
     canvas.picture(image, area, RADIUS)
     part = canvas.part_of(area)
     if part is None or not scene.faces:

@@ -46,6 +46,8 @@ class Scene:
     """Where in the whole this is: a time and frame, or a picture's number."""
     past: tuple[Moment, ...] | None = field(default=None, repr=False)
     """The last frames, this one at the end; None for single pictures, which have no past."""
+    stem: str = "screen"
+    """What a file with this scene is called, without suffix."""
 
     def find(self, track_id: int | None) -> TrackedFace | None:
         """The face of that track; the largest face where it is not here; None without faces."""

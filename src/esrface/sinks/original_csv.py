@@ -83,7 +83,7 @@ class OriginalVideoCsv:
     def output(self, place: PurePath) -> Path:
         """``DIR/clip.csv``; to be asked in the order of the clips."""
         if place not in self._outputs:
-            self._outputs[place] = self._folder / self._names.name(place, ".csv", first_dot=True)
+            self._outputs[place] = self._folder / _clip_name(self._names, place)
         return self._outputs[place]
 
     def done(self, source: str, place: PurePath, whole: int) -> int:
@@ -115,6 +115,16 @@ class OriginalVideoCsv:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+
+def clip_outputs(folder: Path, places: Sequence[PurePath]) -> list[Path]:
+    """The files that ``OriginalVideoCsv`` makes of clips at these places, in their order."""
+    names = OutputNames()
+    return [folder / _clip_name(names, place) for place in places]
+
+
+def _clip_name(names: OutputNames, place: PurePath) -> PurePath:
+    return names.name(place, ".csv", first_dot=True)
 
 
 def biggest(faces: Sequence[Face]) -> Face | None:

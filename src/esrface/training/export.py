@@ -40,7 +40,7 @@ from esrface.training.precision import (
     model_content,
 )
 from esrface.training.run import CONFIG
-from esrface.training.teacher import load_network
+from esrface.training.teacher import VOTES, load_network
 
 FERPLUS_TERMS = (
     "FER2013 pictures were gathered by a web search and carry no stated licence; the FER+ labels are MIT"
@@ -232,22 +232,34 @@ def _training_data(config: TrainConfig) -> tuple[TrainingData, ...]:
     ferplus = TrainingData(
         "FER+ (FER2013 pictures, ten votes each)", "training and validation", FERPLUS_TERMS
     )
-    if config.init is None:
+    if not _knows_public_features(config):
         return (ferplus,)
     features = TrainingData(
-        "VGGFace2, by a face-recognition MobileNet", "start of the shared base", FEATURES_TERMS
+        "VGGFace2, by a face-recognition MobileNet", "start of the shared layers", FEATURES_TERMS
     )
     return (ferplus, features)
+
+
+def _knows_public_features(config: TrainConfig) -> bool:
+    """Whether the run, or one that it started or learnt from, started from public face features."""
+    origins = [o for o in (config.init, *config.limb_init, *config.teachers) if o not in (None, VOTES)]
+    runs = [Path(o) for o in origins if o is not None]
+    return any(not _is_run(run) or _knows_public_features(load_config(run / CONFIG)) for run in runs)
 
 
 def _protocol(config: TrainConfig) -> dict[str, Any]:
     """The run's configuration; runs that it started or learnt from are told in full, files by their names."""
     plain = config.to_dict()
     plain["init"] = None if config.init is None else _origin(Path(config.init))
+    plain["limb_init"] = [_origin(Path(start)) for start in config.limb_init]
     plain["teachers"] = [_origin(Path(teacher)) for teacher in config.teachers]
     plain["selection"] = "the averaged weights after the last epoch; no epoch was picked"
     return plain
 
 
 def _origin(path: Path) -> str | dict[str, Any]:
-    return {"run": path.name, **_protocol(load_config(path / CONFIG))} if path.is_dir() else path.name
+    return {"run": path.name, **_protocol(load_config(path / CONFIG))} if _is_run(path) else path.name
+
+
+def _is_run(path: Path) -> bool:
+    return (path / CONFIG).is_file()

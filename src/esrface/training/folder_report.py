@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from esrface import __version__
 from esrface.datasets.folder import class_counts
 from esrface.emotions import EMOTIONS
+from esrface.evaluation.details import details, percent
 from esrface.evaluation.folder import FolderEvaluation
-from esrface.evaluation.report import confusion_png, details, percent
+from esrface.evaluation.report import confusion_png
 
 if TYPE_CHECKING:
     from esrface.training.folder import FolderRun

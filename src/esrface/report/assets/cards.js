@@ -13,9 +13,9 @@ function tiles(figures) {
 }
 
 /** The key moments; ``go(moment)`` shows one in the timeline, where there is one. */
-function keyMoments(moments, go) {
-  const parts = KINDS.filter(([kind]) => moments[kind]).flatMap(([kind, title, words]) => [
-    make("h3", null, title),
+function keyMoments(title, moments, go) {
+  const parts = KINDS.filter(([kind]) => moments[kind]).flatMap(([kind, name, words]) => [
+    make("h3", null, name),
     make("p", { class: "note" }, words),
     moments[kind].length
       ? make("div", { class: "moments" }, moments[kind].map((one) => moment(one, go)))
@@ -25,7 +25,7 @@ function keyMoments(moments, go) {
   const note = seen
     ? "Left the face, right where the network saw evidence for its answer (Grad-CAM, the mean over the branches; brighter is more)."
     : "This model does not tell where it looked, so only the faces are shown.";
-  const made = card("Key moments", note, parts);
+  const made = card(title, note, parts);
   made.classList.add("flows");
   return made;
 }
@@ -38,7 +38,7 @@ function moment(one, go) {
       make("img", { src: one.face, alt: `A face read as ${name.toLowerCase()}` }),
       one.heat ? make("img", { src: one.heat, alt: `Where the network saw evidence for ${name.toLowerCase()}` }) : ""),
     make("figcaption", null,
-      make("strong", null, dot(EMOTION_COLOR[one.emotion]), `${name} ${percent(one.confidence)}`),
+      make("strong", null, dot(EMOTION_COLOR[one.emotion]), `${name} ${sure(one.confidence)}`),
       one.note ? make("p", null, one.note) : "",
       make("p", null, place),
       make("p", null, `${percent(one.agreement)} of the branches agree`)),

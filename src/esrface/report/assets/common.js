@@ -31,7 +31,12 @@ function dot(color) {
 }
 
 function percent(share) {
-  return share >= 0.995 && share < 1 ? ">99%" : `${Math.round(share * 100)}%`;
+  return `${Math.round(share * 100)}%`;
+}
+
+/** A probability, never more certain than it is. */
+function sure(p) {
+  return p >= 0.995 ? ">99%" : percent(p);
 }
 
 function signed(value) {
@@ -77,11 +82,11 @@ class Drawing {
     CHARTS.push(this);
   }
 
-  /** To be called once the element is in the page. */
-  show() {
-    this.chart = charts.init(this.element, null, {
-      devicePixelRatio: Math.max(2, window.devicePixelRatio || 1),
-    });
+  /** To be called once the element is in the page; ``sharp``: with more pixels than a screen has, for paper. */
+  show(sharp = false) {
+    if (this.chart) this.chart.dispose();
+    const ratio = window.devicePixelRatio || 1;
+    this.chart = charts.init(this.element, null, { devicePixelRatio: sharp ? Math.max(3, ratio) : ratio });
     this.draw();
   }
 
@@ -89,6 +94,13 @@ class Drawing {
     if (!this.chart) return;
     this.chart.resize();
     this.draw();
+  }
+
+  /** Give it another height, if it has not got it. */
+  fit(height) {
+    if (Math.abs(this.element.clientHeight - height) < 1) return;
+    this.element.style.height = `${height}px`;
+    this.chart.resize();
   }
 
   close() {

@@ -1,6 +1,7 @@
 // Light and dark, printing, and the start.
 
-const PAPER_WIDTH = 640;
+/** Of A4 between its margins, in pixels. */
+const PAPER_WIDTH = 686;
 const root = document.documentElement;
 const themeButton = document.getElementById("theme");
 
@@ -46,12 +47,14 @@ window.addEventListener("beforeprint", () => {
   setTheme("light");
   content.style.width = `${PAPER_WIDTH}px`;
   root.classList.add("printing");
-  redraw();
+  recolor();
+  for (const drawing of CHARTS) drawing.show(true);
   content.style.width = "";
 });
 window.addEventListener("afterprint", () => {
   setTheme(before || "light");
   root.classList.remove("printing");
-  redraw();
+  recolor();
+  for (const drawing of CHARTS) drawing.show();
 });
 document.getElementById("print").addEventListener("click", () => window.print());

@@ -32,7 +32,7 @@ function picturesPage(root) {
   root.append(make("div", { class: "pair" },
     card("Circumplex", "A point a face, in the colour of its emotion.", plot.element, make("p", { class: "note" }, affectNote() + drawn)),
     card("Shares", "", shares.element, make("p", { class: "note" }, interval), sharesTable(DATA.shares))),
-    faces(), keyMoments(DATA.moments, null));
+    faces(), keyMoments("Worth a look", DATA.moments, null));
   for (const drawing of [plot, shares]) drawing.show();
   return () => {};
 }
@@ -75,7 +75,7 @@ function face(one) {
   return make("figure", { class: "face" },
     make("img", { src: one.face, alt: `A face read as ${NAMES[one.emotion].toLowerCase()}`, loading: "lazy", title: one.source }),
     make("figcaption", null,
-      make("strong", null, dot(EMOTION_COLOR[one.emotion]), `${NAMES[one.emotion]} ${percent(one.confidence)}`),
+      make("strong", null, dot(EMOTION_COLOR[one.emotion]), `${NAMES[one.emotion]} ${sure(one.confidence)}`),
       make("p", null, `uncertainty ${one.uncertainty.toFixed(2)}`),
       make("p", { class: "name", title: one.source }, one.name)));
 }

@@ -3,7 +3,7 @@
 /** Points of a path through the circumplex; more would be a scribble. */
 const PATH_POINTS = 160;
 /** On which side of its place an emotion's name stands: four of them are close together. */
-const SIDES = { Fear: "left", Disgust: "left", Anger: "right", Contempt: "right", Surprise: "top", Happy: "right", Sad: "bottom", Neutral: "bottom" };
+const SIDES = { Fear: "left", Disgust: "left", Anger: "right", Contempt: "right", Surprise: "top", Happy: "top", Sad: "bottom", Neutral: "bottom" };
 
 class Circumplex extends Drawing {
   constructor(label) {
@@ -26,15 +26,11 @@ class Circumplex extends Drawing {
   }
 
   draw() {
-    const side = Math.min(this.element.clientWidth, 460);
-    if (Math.abs(this.element.clientHeight - side) > 1) {
-      this.element.style.height = `${side}px`;
-      this.chart.resize();
-    }
+    this.fit(Math.min(this.element.clientWidth, 460));
     const far = Math.max(1, ...this.points.map(([v, a]) => Math.max(Math.abs(v), Math.abs(a))));
     const most = Math.ceil(far * 2) / 2;
     const end = (name) => ({
-      min: -most, max: most, interval: most / 2, name, nameLocation: "middle", nameGap: 30,
+      min: -most, max: most, interval: most / 2, name, nameLocation: "middle", nameGap: 42,
       nameTextStyle: { color: color("quiet"), fontSize: 12 },
       axisLabel: { color: color("quiet"), fontSize: 11.5, formatter: (v) => (v > 0 ? `+${v}` : `${v}`.replace("-", "−")) },
     });
@@ -45,8 +41,8 @@ class Circumplex extends Drawing {
     this.chart.setOption({
       ...base(),
       tooltip: { ...base().tooltip, trigger: "item", formatter: (part) => this.tip(part) },
-      grid: { left: 52, right: 20, top: 16, bottom: 46 },
-      xAxis: axis(end("unpleasant  ←  valence  →  pleasant")),
+      grid: { left: 64, right: 20, top: 16, bottom: 48, outerBoundsMode: "none" },
+      xAxis: axis({ ...end("unpleasant  ←  valence  →  pleasant"), nameGap: 28 }),
       yAxis: axis(end("calm  ←  arousal  →  excited")),
       series: [
         { id: "centre", type: "line", symbol: "none", silent: true, lineStyle: { color: color("quiet"), width: 1, opacity: 0.6 },
@@ -60,7 +56,7 @@ class Circumplex extends Drawing {
           label: { show: true, position: "bottom", color: color("ink"), fontWeight: 600, fontSize: 12, formatter: (part) => part.value[2],
             textBorderColor: color("card"), textBorderWidth: 3 },
           data: marks.map(([point, name]) => [point[0], point[1], name]) },
-        { id: "names", type: "scatter", z: 6, silent: true, symbol: "diamond", symbolSize: 7, itemStyle: { color: color("quiet") },
+        { id: "names", type: "scatter", z: 2, silent: true, symbol: "diamond", symbolSize: 13, itemStyle: { color: "transparent", borderColor: color("quiet"), borderWidth: 1.2 },
           label: { show: true, fontSize: 11.5, color: color("ink"), textBorderColor: color("card"), textBorderWidth: 3, formatter: (part) => part.value[2] },
           data: DATA.circumplex.map(([v, a], index) => ({ value: [v, a, NAMES[index]], label: { position: SIDES[NAMES[index]] } })) },
       ],
@@ -96,7 +92,7 @@ class Shares extends Drawing {
     this.chart.setOption({
       ...base(),
       tooltip: { show: false },
-      grid: { left: 76, right: low ? 104 : 50, top: 6, bottom: 30 },
+      grid: { left: 76, right: low ? 104 : 50, top: 6, bottom: 30, outerBoundsMode: "none" },
       xAxis: axis({ min: 0, max: most, interval: most / 2, axisLabel: { color: color("quiet"), fontSize: 11.5, formatter: percent } }),
       yAxis: [
         axis({ ...names, axisLabel: { color: color("ink"), fontSize: 12.5 } }),

@@ -1,9 +1,14 @@
 // The timeline of a clip: lanes of its tracks, emotions, affect, and doubt, with one zoom for all.
 
 /** So many points a line are drawn at once; where more are in sight, neighbours are joined. */
-const POINTS = 900;
+const POINTS = 600;
+/** The same while it moves, and for how many milliseconds it must have stood still to be drawn finely again. */
+const MOVING_POINTS = 240;
+const STILL = 120;
 const LANE_POINTS = 360;
-const LANES = 12;
+const SPLIT_POINTS = 240;
+const LANES = 8;
+const LANE_HEIGHT = 25;
 /** Less than this share of the branches agreeing counts as disagreement. */
 const AGREED = 2 / 3;
 const VALUES = ["valence", "arousal", "uncertainty", "agreement"];
@@ -72,6 +77,20 @@ function meanOf(series, begin, end) {
   return { p: p.map((sum) => sum / count / 1000), mean, low, high };
 }
 
+/** For each step of a series the likeliest emotion; -1 where nobody is. */
+function topsOf(series) {
+  const tops = new Int8Array(series.columns.p0.length).fill(-1);
+  for (let step = 0; step < tops.length; step++) {
+    if (series.columns.p0[step] === null) continue;
+    let most = -1;
+    for (let index = 0; index < NAMES.length; index++) {
+      const p = series.columns[`p${index}`][step];
+      if (p > most) [most, tops[step]] = [p, index];
+    }
+  }
+  return tops;
+}
+
 function topOf(values) {
   return values.p.indexOf(Math.max(...values.p));
 }
@@ -95,23 +114,20 @@ function line(scale, groups, pick) {
 class Timeline extends Drawing {
   /** ``onWindow(begin, end)`` is called when another part of the clip is in sight. */
   constructor(clip, onWindow) {
-    const lanes = clip.series.slice(1).length > 1 ? clip.series.slice(1) : [];
-    lanes.sort((one, other) => other.columns.p0.length - one.columns.p0.length);
-    const chosen = lanes.slice(0, LANES).sort((one, other) => one.track - other.track);
-    const lane = chosen.length ? chosen.length * 18 + 30 : 0;
     super(
       `Timeline of ${clip.source}: probabilities of the emotions, valence and arousal, and doubt, from 0:00 to `
         + `${clock(clip.last_s)}. The shares and key moments on this page say the same in words.`,
-      lane + 24 + 200 + 34 + 150 + 34 + 92 + 74,
+      600,
     );
     this.clip = clip;
-    this.lanes = chosen;
-    this.laneHeight = lane;
+    this.lanes = clip.series.length > 2 ? packed(clip.series.slice(1)) : [];
+    this.tops = new Map(this.lanes.flat().map((series) => [series, topsOf(series)]));
     this.scale = new Scale(clip);
     this.series = clip.series[0];
     this.onWindow = onWindow;
     this.window = [this.scale.begin, this.scale.end];
     this.pending = false;
+    this.points = POINTS;
   }
 
   choose(series) {
@@ -119,8 +135,8 @@ class Timeline extends Drawing {
     this.update();
   }
 
-  show() {
-    super.show();
+  show(sharp = false) {
+    super.show(sharp);
     this.chart.on("datazoom", () => this.moved());
   }
 
@@ -131,7 +147,13 @@ class Timeline extends Drawing {
       this.pending = false;
       const zoom = this.chart.getOption().dataZoom[0];
       this.window = [zoom.startValue, zoom.endValue];
+      this.points = MOVING_POINTS;
       this.update();
+      clearTimeout(this.still);
+      this.still = setTimeout(() => {
+        this.points = POINTS;
+        this.update();
+      }, STILL);
     });
   }
 
@@ -158,32 +180,39 @@ class Timeline extends Drawing {
     return Math.min(all, Math.max((all / Math.max(1, this.scale.times.length)) * 4, 0.05));
   }
 
-  groups(series, points) {
+  /** The steps in sight, and how many of them are one group. */
+  span(points) {
     const from = Math.max(0, this.scale.at(this.window[0]) - 1);
     const to = Math.min(this.scale.times.length, this.scale.at(this.window[1]) + 2);
-    // Groups begin at the same steps wherever the window is, or lines would tremble as it moves.
     const factor = Math.max(1, Math.ceil((to - from) / points));
-    return joined(series, from - (from % factor), to, factor);
+    // Groups begin at the same steps wherever the window is, or lines would tremble as it moves.
+    return [from - (from % factor), to, factor];
+  }
+
+  groups(series, points) {
+    return joined(series, ...this.span(points));
   }
 
   /** Only what depends on the window and the track. */
   update() {
-    if (!this.chart) return;
+    if (!this.chart || this.chart.isDisposed()) return;
     this.chart.setOption({ series: this.lines() });
     this.onWindow(...this.window);
   }
 
   draw() {
     const narrow = this.narrow;
-    const left = narrow ? 38 : 52;
+    const left = narrow ? 44 : 52;
     const right = narrow ? 10 : 18;
-    const heights = [...(this.lanes.length ? [this.lanes.length * 18] : []), 200, 150, 92];
+    const paper = document.documentElement.classList.contains("printing");
+    const heights = [...(this.lanes.length ? [this.lanes.length * LANE_HEIGHT] : []), ...(paper ? [140, 96, 64] : [200, 150, 92])];
     let top = 26;
     const grids = heights.map((height) => {
-      const grid = { left, right, top, height };
+      const grid = { left, right, top, height, outerBoundsMode: "none" };
       top += height + 34;
       return grid;
     });
+    this.fit(top - 34 + (paper ? 24 : 74));
     const last = grids.length - 1;
     const label = (value) => clock(value, this.window[1] - this.window[0] < 8 ? 1 : 0);
     const titled = (name) => ({
@@ -201,14 +230,14 @@ class Timeline extends Drawing {
     });
     if (this.lanes.length) {
       yAxes.unshift(axis({
-        type: "category", inverse: true, data: this.lanes.map((one) => `#${one.track}`), ...titled("Who was seen"),
-        nameLocation: "start", splitLine: { show: false },
+        type: "category", inverse: true, data: this.lanes.map((_, row) => row), ...titled("Who was seen"),
+        nameLocation: "start", splitLine: { show: false }, axisLabel: { show: false }, axisPointer: { show: false },
       }));
     }
     const everywhere = grids.map((_, index) => index);
     this.chart.setOption({
       ...base(),
-      tooltip: { ...base().tooltip, trigger: "axis", formatter: (parts) => this.tip(parts), axisPointer: { type: "line" } },
+      tooltip: { ...base().tooltip, trigger: "axis", formatter: (parts) => this.tip(parts), axisPointer: { type: "line", axis: "x" } },
       axisPointer: { link: [{ xAxisIndex: "all" }], lineStyle: { color: color("quiet") }, label: { show: false } },
       grid: grids,
       xAxis: everywhere.map((gridIndex) => axis({
@@ -220,7 +249,7 @@ class Timeline extends Drawing {
       dataZoom: [
         { type: "inside", xAxisIndex: everywhere, filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false,
           preventDefaultMouseMove: false, minValueSpan: this.least, startValue: this.window[0], endValue: this.window[1] },
-        { type: "slider", xAxisIndex: everywhere, filterMode: "none", bottom: 10, height: 26, left, right,
+        { type: "slider", show: !paper, xAxisIndex: everywhere, filterMode: "none", bottom: 10, height: 26, left, right,
           minValueSpan: this.least, startValue: this.window[0], endValue: this.window[1], showDataShadow: false,
           brushSelect: false, showDetail: false, borderColor: color("line"), backgroundColor: "transparent",
           fillerColor: color("split").replace(/^rgba.*/, "rgba(120,150,220,.22)"),
@@ -246,12 +275,12 @@ class Timeline extends Drawing {
 
   lines() {
     const first = this.lanes.length ? 1 : 0;
-    const groups = this.groups(this.series, POINTS);
+    const groups = this.groups(this.series, this.points);
     const place = (index) => ({ xAxisIndex: first + index, yAxisIndex: first + index });
-    const plain = { type: "line", symbol: "none", silent: true, connectNulls: false };
+    const plain = { type: "line", symbol: "none", silent: true, connectNulls: false, emphasis: { disabled: true } };
     const drawn = NAMES.map((name, index) => ({
-      ...plain, ...place(0), id: name, stack: "p", lineStyle: { width: 0 }, color: EMOTION_COLOR[index],
-      areaStyle: { opacity: 0.92, color: EMOTION_COLOR[index] }, data: line(this.scale, groups, (one) => one.p[index]),
+      ...plain, ...place(0), id: name, stack: "p", lineStyle: { width: 1 }, color: EMOTION_COLOR[index],
+      areaStyle: { opacity: 1, color: EMOTION_COLOR[index] }, data: line(this.scale, groups, (one) => one.p[index]),
     }));
     for (const name of ["valence", "arousal"]) drawn.push(...this.banded(name, place(1), groups, plain));
     drawn.push(...this.banded("uncertainty", place(2), groups, plain, "doubt"));
@@ -260,11 +289,12 @@ class Timeline extends Drawing {
       data: line(this.scale, groups, (one) => 1 - one.mean.agreement),
     });
     const steps = groups.map((group) => [this.scale.times[group.step], 0]);
+    const calmer = this.groups(this.series, SPLIT_POINTS);
     for (let index = 0; index < 3; index++) {
       drawn.push({ ...plain, ...place(index), id: `all-${index}`, lineStyle: { opacity: 0 }, data: steps,
-        markArea: this.split(groups, index) });
+        markArea: this.split(calmer, index) });
     }
-    if (this.lanes.length) drawn.push(this.laneSeries(), { ...plain, id: "all-lanes", lineStyle: { opacity: 0 }, data: steps.map(([time]) => [time, 0]) });
+    if (this.lanes.length) drawn.push(...this.laneSeries(), { ...plain, id: "all-lanes", lineStyle: { opacity: 0 }, data: steps.map(([time]) => [time, 0]) });
     return drawn;
   }
 
@@ -300,38 +330,53 @@ class Timeline extends Drawing {
     };
   }
 
+  /** Bars in the colours of the emotions, and above each track's first one its number. */
   laneSeries() {
     const bars = [];
-    this.lanes.forEach((series, lane) => {
-      let open = null;
-      for (const group of this.groups(series, LANE_POINTS)) {
-        const top = group.values ? topOf(group.values) : null;
-        if (top === null) {
-          open = null;
-        } else {
-          if (!open || open[3] !== top) bars.push((open = [lane, this.scale.times[group.step], 0, top]));
-          open[2] = this.scale.endOf(group.end - 1);
+    const names = [];
+    const [from, to, factor] = this.span(LANE_POINTS);
+    this.lanes.forEach((tracks, row) => {
+      for (const series of tracks) {
+        const pale = this.series.track && this.series !== series ? 1 : 0;
+        const begin = bars.length;
+        let open = null;
+        const tops = this.tops.get(series);
+        for (let step = Math.max(from, series.first - (series.first % factor)); step < Math.min(to, series.first + tops.length); step += factor) {
+          const own = tops.subarray(Math.max(0, step - series.first), Math.max(0, step + factor - series.first));
+          const top = own.find((emotion) => emotion >= 0);
+          if (top === undefined) {
+            open = null;
+          } else {
+            if (!open || open[3] !== top) bars.push((open = [row, this.scale.times[step], 0, top, pale]));
+            open[2] = this.scale.endOf(Math.min(step + factor, to) - 1);
+          }
         }
+        if (bars.length > begin) names.push([row, bars[begin][1], bars[bars.length - 1][2], series.track]);
       }
     });
-    const chosen = this.lanes.indexOf(this.series);
-    return {
-      type: "custom", id: "lanes", xAxisIndex: 0, yAxisIndex: 0, silent: true, clip: true, encode: { x: [1, 2], y: 0 },
-      data: bars,
-      renderItem: (_, api) => {
-        const [x0, y] = api.coord([api.value(1), api.value(0)]);
-        const [x1] = api.coord([api.value(2), api.value(0)]);
-        return {
-          type: "rect", shape: { x: x0, y: y - 5, width: Math.max(1, x1 - x0), height: 10 },
-          style: { fill: EMOTION_COLOR[api.value(3)], opacity: chosen < 0 || chosen === api.value(0) ? 1 : 0.4 },
-        };
-      },
+    const shared = { type: "custom", xAxisIndex: 0, yAxisIndex: 0, silent: true, clip: true, encode: { x: [1, 2], y: 0 } };
+    const bar = (_, api) => {
+      const [x0, y] = api.coord([api.value(1), api.value(0)]);
+      const [x1] = api.coord([api.value(2), api.value(0)]);
+      return {
+        type: "rect", shape: { x: x0, y: y + 1, width: Math.max(1, x1 - x0), height: 9 },
+        style: { fill: EMOTION_COLOR[api.value(3)], opacity: api.value(4) ? 0.35 : 1 },
+      };
     };
+    const name = (part, api) => {
+      const [x0, y] = api.coord([api.value(1), api.value(0)]);
+      const [x1] = api.coord([api.value(2), api.value(0)]);
+      const from = Math.max(x0, part.coordSys.x);
+      const text = `#${api.value(3)}`;
+      if (x1 - from < 8 + 7 * text.length) return null;
+      return { type: "text", style: { text, x: from + 1, y: y - 11, fill: color("quiet"), fontSize: 11 } };
+    };
+    return [{ ...shared, id: "lanes", data: bars, renderItem: bar }, { ...shared, id: "lane-names", data: names, renderItem: name }];
   }
 
   tip(parts) {
-    const step = this.scale.at(parts[0].axisValue);
-    const factor = this.groups(this.series, POINTS).reduce((most, one) => Math.max(most, one.end - one.step), 1);
+    const step = this.scale.at(parts.find((part) => part.axisDim === "x").axisValue);
+    const factor = this.span(this.points)[2];
     const values = meanOf(this.series, step, Math.min(step + factor, this.scale.times.length));
     const picture = nearest(this.clip.pictures, step);
     const many = this.clip.frames_per_step * factor;
@@ -339,13 +384,13 @@ class Timeline extends Drawing {
     const shown = [make("strong", null, where)];
     if (picture) {
       shown.unshift(make("img", { src: picture.url, alt: "" }));
-      if (picture.step !== step) shown.push(make("small", null, `picture at ${clock(this.scale.times[picture.step], 1)}`));
+      if (clock(this.scale.times[picture.step], 1) !== clock(this.scale.times[step], 1)) shown.push(make("small", null, `picture at ${clock(this.scale.times[picture.step], 1)}`));
     }
     if (!values) return make("div", { class: "tip" }, shown, make("span", null, this.series.track ? `track ${this.series.track} is not in sight` : "no face"));
     const order = values.p.map((p, index) => [p, index]).sort((one, other) => other[0] - one[0]).slice(0, 3);
     const row = (name, value, tint) => make("tr", null, make("td", null, tint ? dot(tint) : "", name), make("td", null, value));
     shown.push(make("table", null,
-      order.map(([p, index]) => row(NAMES[index], percent(p), EMOTION_COLOR[index])),
+      order.map(([p, index]) => row(NAMES[index], sure(p), EMOTION_COLOR[index])),
       row("Valence", signed(values.mean.valence), color("valence")),
       row("Arousal", signed(values.mean.arousal), color("arousal")),
       row("Uncertainty", values.mean.uncertainty.toFixed(2), color("doubt")),
@@ -360,4 +405,18 @@ function nearest(pictures, step) {
     if (!best || Math.abs(picture.step - step) < Math.abs(best.step - step)) best = picture;
   }
   return best;
+}
+
+/** Tracks in as few rows as they fit into without touching; those that find none of ``LANES`` rows are left out. */
+function packed(series) {
+  const rows = [];
+  const free = [];
+  for (const one of [...series].sort((a, b) => a.first - b.first)) {
+    let row = free.findIndex((step) => step <= one.first);
+    if (row < 0) row = rows.length < LANES ? rows.push([]) - 1 : -1;
+    if (row < 0) continue;
+    rows[row].push(one);
+    free[row] = one.first + one.columns.p0.length;
+  }
+  return rows;
 }

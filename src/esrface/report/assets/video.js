@@ -18,7 +18,7 @@ class ClipView {
     root.append(this.timelineCard(), make("div", { class: "pair" },
       card("Circumplex", "The path of what is in sight in the timeline, in the colours of the emotions.", this.circumplex.element, make("p", { class: "note" }, affectNote())),
       card("Shares", "", this.shares.element, this.sharesNote, this.table)),
-      keyMoments(clip.moments, (one) => this.go(one)));
+      keyMoments("Key moments", clip.moments, (one) => this.go(one)));
     this.choose(clip.series[0]);
     for (const drawing of this.drawings) drawing.show();
   }
@@ -29,6 +29,7 @@ class ClipView {
   }
 
   close() {
+    this.closed = true;
     for (const drawing of this.drawings) drawing.close();
   }
 
@@ -50,10 +51,9 @@ class ClipView {
       : [make("span", { "aria-hidden": "true" }, words), make("span", { class: "hidden" }, label)]);
     const step = this.clip.frames_per_step;
     const notes = [
-      "Drag the handles below to zoom, or hold Ctrl and turn the wheel; drag the chart to move. Interruptions are gaps: no face was found there.",
       step > 1
-        ? `A step holds ${whole(step)} frames: the line is their mean, the band reaches from their lowest to their highest value, and a gap shorter than a step is not seen.`
-        : "Each step is a frame; where more of them are in sight than there is room for, lines are means and bands reach from the lowest to the highest value.",
+        ? `Interruptions are gaps: no face was found there. A step holds ${whole(step)} frames: the line is their mean, the band reaches from their lowest to their highest value, and a gap shorter than a step is not seen.`
+        : "Interruptions are gaps: no face was found there. Each step is a frame; where more of them are in sight than there is room for, lines are means and bands reach from the lowest to the highest value.",
     ];
     return card("Timeline", "",
       make("div", { class: "bar" }, this.chooser(), make("div", { class: "chips actions" },
@@ -61,6 +61,7 @@ class ClipView {
         button("+", "Zoom in", () => this.timeline.zoomBy(0.5)), button("−", "Zoom out", () => this.timeline.zoomBy(2)),
         button("All", "Show the whole clip", () => this.timeline.zoom(-Infinity, Infinity)))),
       emotionLegend(), (this.keys = make("div")), this.timeline.element,
+      make("p", { class: "note screen" }, "Drag the handles of the strip to zoom, or hold Ctrl and turn the wheel; drag the chart to move."),
       notes.map((words) => make("p", { class: "note" }, words)));
   }
 
@@ -106,11 +107,18 @@ class ClipView {
     this.timeline.choose(series);
   }
 
+  /** The path follows when the timeline stands still: both at once would make it stutter. */
   follow(begin, end) {
+    clearTimeout(this.following);
+    this.following = setTimeout(() => this.drawPath(begin, end), 80);
+  }
+
+  drawPath(begin, end) {
     const { scale } = this.timeline;
     const from = scale.at(begin);
     const to = Math.min(scale.times.length, scale.at(end) + 1);
     const factor = Math.max(1, Math.ceil((to - from) / PATH_POINTS));
+    if (this.closed) return;
     this.circumplex.setPath(joined(this.series, from, to, factor).map(({ step, values }) =>
       values && [values.mean.valence, values.mean.arousal, topOf(values), clock(scale.times[step], 1)]));
   }
