@@ -15,7 +15,7 @@ from esrface.cli import main
 from esrface.models.registry import DEFAULT_MODEL, resolve_model, shipped_names
 
 DRAWN = ["Happy", "Sad", "NF", "Neutral", "Anger", "Happy", "unknown", "Surprise"]
-FILES = ["confusion.png", "predictions.csv", "report.json", "report.md"]
+FILES = ["charts", "confusion.png", "predictions.csv", "report.html", "report.json", "report.md"]
 
 
 @pytest.fixture

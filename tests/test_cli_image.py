@@ -177,7 +177,7 @@ def test_the_originals_command_line_works(image: Run, capsys: pytest.CaptureFixt
     line = ["-i", "my.photo.png", "-o", "out", "-s", "3", "-np", "-f", "5", "-w", "0", "-b", "-g", "-fd", "3"]
     assert image(*line, detector=None) == 0
     shown = capsys.readouterr().err
-    assert shown.count("esrface: -g and -b: pictures are drawn with --save DIR only") == 1
+    assert shown.count("esrface: -g and -b: pictures are drawn with --save DIR or -d only") == 1
     assert "tiny with haar" in shown
     assert Path("out/my.csv").read_text(encoding="ascii").startswith("Timestamp(sec),Ensemble_Emotion,")
 
@@ -185,10 +185,6 @@ def test_the_originals_command_line_works(image: Run, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (
-            ["-d"],
-            "esrface image: -d opens a window, which comes with a later version; --save DIR writes annotat",
-        ),
         (["--detector", "dlib"], "esrface image: unknown detector 'dlib': did you mean 'dlib-cnn'? choose"),
         (
             ["-fd", "1", "--detector", "dlib-cnn"],

@@ -18,6 +18,7 @@ import pytest
 
 from drawn import drawn_face
 from esrface.models.registry import WEIGHTS
+from processes import heed_signals, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals, devices and names")
 
@@ -76,10 +77,10 @@ def running(
     """A run over many pictures that has written its first rows."""
     rows = tmp_path / "rows.csv"
     words = command(many, "--csv", rows, "--save", tmp_path / "out", "--threads", "2")
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and (not rows.exists() or rows.stat().st_size < 2000):
-            time.sleep(0.01)
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_signals
+    ) as process:
+        assert until(lambda: rows.exists() and rows.stat().st_size >= 2000)
         yield process
         process.kill()
 
@@ -123,7 +124,9 @@ def test_what_kill_9_leaves_can_be_resumed(
 
 def test_a_signal_does_not_wait_for_a_picture_that_never_comes(command: Callable[..., list[str]]) -> None:
     """Standard input that nobody writes to: reading it cannot be interrupted, ending can."""
-    with subprocess.Popen(command("-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command("-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_signals
+    ) as process:
         time.sleep(1)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=2) == 130

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from esrface.detection import Detection, create_detector
 from esrface.rows import columns, frame_record
 from esrface.sinks.original_csv import mapped_arousal
 from esrface.video import DETECTION_SIZE, Frame, open_source
+from processes import PATIENCE_S, heed_signals, until
 from video_fixtures import MjpegServer, load_tool, square_frame, write_video
 
 demo_clip = video_fixtures.demo_clip
@@ -71,6 +71,13 @@ def squares(path: Path, count: int, **options: Any) -> Path:
 def rows_of(path: Path | str) -> list[dict[str, str]]:
     with Path(path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def frames_told(err: str) -> int:
+    """The number of frames in a run's summary."""
+    found = re.search(r"^([\d,]+) frames, 100% with a face", err, re.MULTILINE)
+    assert found is not None, err
+    return int(found[1].replace(",", ""))
 
 
 def last_lines(capsys: pytest.CaptureFixture[str]) -> str:
@@ -241,7 +248,9 @@ def test_standard_input_and_a_pipe_to_the_next_program(tiny_model: Path, tmp_pat
     ]
     with (tmp_path / "a.mkv").open("rb") as file:
         sent = subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE)
-        done = subprocess.run(command, stdin=sent.stdout, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, stdin=sent.stdout, capture_output=True, timeout=PATIENCE_S, check=False
+        )
         sent.wait()
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr, len(lines)) == (0, b"", 60)
@@ -259,14 +268,15 @@ def test_standard_input_and_a_pipe_to_the_next_program(tiny_model: Path, tmp_pat
 def killed_after(rows: int, command: list[str], folder: Path, log: Path) -> int | None:
     """Run a command until its log has so many lines, then kill it; the exit code if it ended before."""
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if log.exists() and log.read_bytes().count(b"\n") >= rows:
-            process.kill()
-            process.wait()
-            return None
-        time.sleep(0.01)
-    return process.wait()
+    until(lambda: process.poll() is not None or lines(log) >= rows)
+    ended = process.poll()
+    process.kill()
+    process.wait()
+    return ended
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def test_kill_and_resume_give_what_an_uninterrupted_run_gives(
@@ -321,22 +331,19 @@ def test_a_stopped_run_goes_on_right_where_its_rows_end(
     squares(tmp_path / "a.mp4", 150)
     options = ["a.mp4", "--detector", "none", "--every", "1"]
     # Slow enough to be stopped in between.
-    slow = "esrface.video.Frame.__post_init__ = lambda frame: time.sleep(0.02)"
+    slow = "esrface.video.Frame.__post_init__ = lambda frame: time.sleep(0.01 if frame.number < 50 else 0.5)"
     script = f"import sys, time, esrface.video; {slow}; from esrface.cli import main; sys.exit(main())"
     chosen = ["--model", str(tiny_model), "--threads", "2"]
     command = [sys.executable, "-c", script, "video", *options, *chosen, "--csv", "cut.csv"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if (tmp_path / "cut.csv").exists() and (tmp_path / "cut.csv").read_bytes().count(b"\n") > 30:
-            break
-        time.sleep(0.01)
+    assert until(lambda: lines(tmp_path / "cut.csv") > 30)
     process.terminate()
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + signal.SIGTERM
     done = len(rows_of(tmp_path / "cut.csv"))
     assert 30 <= done < 150
-    assert err.startswith(f"{done} frames, 100% with a face")
+    # The last one may have been on its way through the outputs.
+    assert done - frames_told(err) in (0, 1)
     assert video(*options, "--csv", "cut.csv", "--resume") == 0
     shown = last_lines(capsys)
     assert shown.startswith(f"{150 - done} frames, ")
@@ -558,14 +565,6 @@ def test_a_missing_camera_is_one_line_and_leaves_nothing(
     ("arguments", "line"),
     [
         (["video"], "esrface video: give a video, a folder or pattern of pictures, a URL, or - for"),
-        (
-            ["video", "a.mp4", "-d"],
-            "esrface video: -d opens a window, which comes with a later version; --save-",
-        ),
-        (
-            ["webcam", "-d"],
-            "esrface webcam: -d opens a window, which comes with a later version; --save-video",
-        ),
         (["video", "-w", "0"], "esrface video: give a video"),
         (["video", "a.mp4", "-w", "0"], "esrface video: -w names a camera: use esrface webcam -w N"),
         (
@@ -635,7 +634,9 @@ def test_a_disk_that_fills_up_keeps_whole_rows(video: Run, tiny_model: Path, tmp
     )
     options = ["a.mp4", "--detector", "none", "--every", "1", "--jsonl", "a.jsonl"]
     command = [sys.executable, "-c", script, "video", *options, "--model", str(tiny_model), "--threads", "2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         "esrface: cannot write a.jsonl: the file would be larger than allowed here"
@@ -668,30 +669,35 @@ def test_ctrl_c_closes_all_and_sums_up_and_no_credential_is_anywhere(
     files = ["--csv", "a.csv", "--jsonl", "b.jsonl", "--parquet", "c.parquet", "-o", "out"]
     command = [*COMMAND, "webcam", "-w", url, *options, *files]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_signals,
     )
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if (tmp_path / "a.csv").exists() and (tmp_path / "a.csv").read_bytes().count(b"\n") > 20:
-            break
-        time.sleep(0.02)
+    assert until(lambda: lines(tmp_path / "a.csv") > 20)
     process.send_signal(signal.SIGINT)
-    begin = time.monotonic()
-    out, err = process.communicate(timeout=10)
-    assert time.monotonic() - begin < 4
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (130, "")
     assert re.match(r"\d+ frames, 100% with a face, \d+ faces, \d+ tracks?", err)
     assert err.splitlines()[-1] == "esrface: stopped by SIGINT"
     rows = rows_of(tmp_path / "a.csv")
     assert len(rows) >= 20
-    assert f"{len(rows)} frames" in err
-    assert len((tmp_path / "b.jsonl").read_bytes().splitlines()) == len(rows)
     import pyarrow.parquet
 
-    assert pyarrow.parquet.read_table(tmp_path / "c.parquet").num_rows == len(rows)
     [original] = (tmp_path / "out").glob("*.csv")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.csv", original.name)
-    assert len(rows_of(original)) == len(rows)
+    # The last frame may have been on its way through the outputs, which come in this order.
+    counts = [
+        len(rows_of(original)),
+        len(rows),
+        lines(tmp_path / "b.jsonl"),
+        pyarrow.parquet.read_table(tmp_path / "c.parquet").num_rows,
+        frames_told(err),
+    ]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] - counts[-1] <= 1
     times = [float(row["time_s"]) for row in rows]
     assert times[0] < 1
     assert times == sorted(times)
@@ -722,10 +728,10 @@ def test_a_stream_that_stalls_comes_back_or_is_one_line(
 ) -> None:
     server = mjpeg_server((10, "stall"), (15, "end"), (0, "refuse"))
     url = f"http://u:pw@{server.address}/"
-    options = ["--detector", "none", "--every", "1", "--stall", "0.7"]
+    options = ["--detector", "none", "--every", "1", "--stall", "2"]
     assert video(url, *options, "--reconnect", "1", "--csv", "a.csv") == 2
     lines = last_lines(capsys)
-    assert f"http://{server.address}/ stalls: no frame for 0.7 s; connecting again (1 of 1)" in lines
+    assert f"http://{server.address}/ stalls: no frame for 2 s; connecting again (1 of 1)" in lines
     assert "gave up after 1 attempts" in lines
     assert "pw" not in lines
     numbers = [int(row["frame"]) for row in rows_of("a.csv")]
@@ -771,7 +777,7 @@ def test_progress_on_a_terminal_only(tiny_model: Path, tmp_path: Path) -> None:
     except OSError:  # The end, on Linux.
         pass
     os.close(near)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     told, quiet = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode()).split("quiet:")
     assert re.search(r"a\.mp4  \d+ frames, \d+ faces, \d+\.\d frames/s", told)
     assert re.search(r"\d+:\d\d:\d\d", told)

@@ -16,9 +16,12 @@ from PIL import Image
 from drawn import drawn_face, write_ferplus
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError, InputError
-from esrface.evaluation import ferplus
+from esrface.evaluation import ferplus, judged
+from esrface.evaluation.blocks import to_markdown
+from esrface.evaluation.details import details
+from esrface.evaluation.model_report import model_report
 from esrface.evaluation.picture import draw_confusion
-from esrface.evaluation.report import confusion_png, details, predictions_csv, report_markdown
+from esrface.evaluation.report import confusion_png, predictions_csv
 from esrface.recognizer import Recognizer
 
 DRAWN = ["Happy", "Sad", "NF", "Neutral", "Anger", "Happy", "unknown", "Surprise"]
@@ -160,7 +163,7 @@ def test_a_listed_file_that_is_missing_is_an_error(tmp_path: Path, recognizer: R
 def test_progress_counts_the_images_to_the_end(
     tmp_path: Path, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ferplus, "BATCH", 4)
+    monkeypatch.setattr(judged, "BATCH", 4)
     write_ferplus(tmp_path, "zip", "valid", DRAWN)
     steps: list[tuple[str, int, int]] = []
     ferplus.evaluate_ferplus(tmp_path, "valid", recognizer, progress=lambda *step: steps.append(step))
@@ -191,12 +194,12 @@ def test_report_agrees_with_itself(evaluation: ferplus.FerPlusEvaluation) -> Non
 
 
 def test_report_page_states_figures_protocol_and_warnings(evaluation: ferplus.FerPlusEvaluation) -> None:
-    page = report_markdown(details(evaluation))
+    page = to_markdown(model_report("tiny", evaluation, details(evaluation)))
     assert f"| accuracy | {100 * evaluation.figures().accuracy:.2f} % |" in page
     assert evaluation.protocol in page
     assert "> **Warning:** the valid split lists 40 images" in page
     assert "| Contempt | 0 | - | - |" in page
-    assert "(confusion.png)" in page
+    assert "(charts/confusion.svg)" in page
     assert " nan" not in page
 
 

@@ -99,6 +99,14 @@ def test_faces_are_looked_for_on_request(
         found = evaluate_folder(tmp_path, "valid", finding, detect=True)
         [face] = finding(face_picture)
     assert found.answers.confidence[0] == pytest.approx(face.expression.confidence, abs=1e-6)
+    # The face again, and in a box that is a fifth too large: more of the picture around it.
+    [view] = found.views()
+    assert np.array_equal(view(1.0), finding.crop(face_picture, face))
+    beyond = view(1.2)
+    assert beyond.shape[0] == pytest.approx(1.2 * view(1.0).shape[0], abs=2)
+    (tmp_path / "valid" / "happy" / "portrait.png").unlink()
+    with pytest.raises(DataError, match=r"portrait\.png: No such file or directory, which was there before"):
+        list(found.views())
 
 
 def test_a_table_and_a_report(data: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +116,7 @@ def test_a_table_and_a_report(data: Path, tiny_model: Path, capsys: pytest.Captu
     assert main(arguments(table, tiny_model, "--split", "test", "--out", str(out), "--json")) == 0
     printed = json.loads(capsys.readouterr().out)
     assert sorted(path.name for path in out.iterdir()) == [
-        "confusion.png", "predictions.csv", "report.json", "report.md",
+        "charts", "confusion.png", "predictions.csv", "report.html", "report.json", "report.md",
     ]  # fmt: skip
     page = (out / "report.md").read_text(encoding="utf-8")
     assert page.startswith("# tiny on faces.csv, test")

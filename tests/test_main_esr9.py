@@ -5,17 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import video_fixtures
 from video_fixtures import square_frame, write_video
+from xvfb import Display, display, wait_for
 
 ROOT = Path(__file__).parent.parent
 PICTURE = str(ROOT / "examples" / "astronaut.jpg")
 
 demo_clip = video_fixtures.demo_clip
+
+
+@pytest.fixture(scope="module")
+def xvfb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
+    with display(tmp_path_factory.mktemp("xvfb"), (1600, 1000)) as shown:
+        yield shown
 
 
 def esr9(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -48,16 +56,38 @@ def test_help(option: str, tmp_path: Path) -> None:
     "line",
     [
         "image -i PICTURE -d -s 2",
+        "image -i PICTURE -d -s 2 -b",
         "image -i PICTURE -d -s 2 -b -g",
         "video -i VIDEO -d -f 5 -s 2",
-        "webcam -d -s 2 -b",
+        "video -i VIDEO -d -f 5 -s 2 -np",
     ],
 )
-def test_window_says_in_one_line_that_it_is_to_come(line: str, tmp_path: Path) -> None:
-    done = esr9(*line.replace("PICTURE", PICTURE).split(), folder=tmp_path)
+def test_window_opens_and_escape_ends_the_run(
+    line: str, tmp_path: Path, demo_clip: Path, xvfb: Display
+) -> None:
+    source = PICTURE if "PICTURE" in line else str(demo_clip)
+    arguments = line.replace("PICTURE", source).replace("VIDEO", source).split()
+    command = [sys.executable, str(ROOT / "main_esr9.py"), *arguments]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=xvfb.environment, stderr=subprocess.PIPE, text=True
+    ) as run:
+        wait_for(lambda: xvfb.title() == f"{source} - esrface")
+        xvfb.do("key", "Escape")
+        _, told = run.communicate(timeout=60)
+    assert run.returncode == 0, told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_window_of_a_missing_camera_closes_with_one_line(tmp_path: Path, xvfb: Display) -> None:
+    if Path("/dev/video0").exists():
+        pytest.skip("there is a camera")
+    command = [sys.executable, str(ROOT / "main_esr9.py"), "webcam", "-d", "-s", "2", "-b"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=xvfb.environment, check=False
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
-    assert "-d opens a window, which comes with a later version" in done.stderr
+    assert "camera 0 cannot be opened" in done.stderr
 
 
 def test_image_without_window_and_output_prints_the_table(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from esrface.sinks.mp4 import Mp4Writer, choose_encoder
 from esrface.sinks.resuming import Position, ResumeFile
 from esrface.sinks.video_file import AnnotatedVideo
 from esrface.video import Frame
+from processes import PATIENCE_S
 from unprivileged import reachable_folder, unprivileged
 from video_fixtures import (
     Image,
@@ -326,7 +327,7 @@ def test_kill_leaves_a_video_that_plays_up_to_the_last_moments(tmp_path: Path) -
         for number in range(250):
             writer.write(numbered(number % 256, (320, 240)), number / 25)
         print("written", flush=True)
-        time.sleep(60)
+        time.sleep(3600)
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
     process = subprocess.Popen(
@@ -411,7 +412,7 @@ def test_pipe_gets_fragments(tmp_path: Path, clip: Path, recognizer: Recognizer)
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
         copy(clip, pipe, recognizer, mode="overwrite")
-        data = reader.communicate(timeout=20)[0]
+        data = reader.communicate(timeout=PATIENCE_S)[0]
     (tmp_path / "got.mp4").write_bytes(data)
     assert times(tmp_path / "got.mp4") == pytest.approx(times(clip), abs=1e-5)
     assert sound(tmp_path / "got.mp4") == sound(clip)
@@ -525,6 +526,7 @@ def test_closing_comes_soon(tmp_path: Path) -> None:
     writer = Mp4Writer(tmp_path / "out.mp4", (320, 240), rate=25)
     for number in range(100):
         writer.write(numbered(number, (320, 240)), number / 25)
-    started = time.monotonic()
+    # Work and not time, which others may take; the encoder's threads count.
+    started = time.process_time()
     writer.close()
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2

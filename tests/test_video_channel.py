@@ -30,7 +30,7 @@ def test_items_come_in_order_and_no_more_wait_than_fit() -> None:
     for item in channel:
         most = max(most, len(channel._items))
         got.append(item)
-    thread.join(5)
+    thread.join(60)
     assert got == list(range(50))
     assert most <= 3
     assert channel.get() == []
@@ -62,7 +62,7 @@ def test_sender_that_waits_learns_that_the_receiver_has_left() -> None:
     time.sleep(0.05)
     assert answers == []
     channel.close()
-    thread.join(5)
+    thread.join(60)
     assert answers == [False]
     assert channel.put(3) is False
 
@@ -73,7 +73,7 @@ def test_receiver_that_waits_learns_of_a_close() -> None:
     thread = in_thread(lambda: got.append(channel.get()))
     time.sleep(0.05)
     channel.close()
-    thread.join(5)
+    thread.join(60)
     assert got == [[]]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -17,6 +18,7 @@ import video_fixtures
 from esrface import InputError, Recognizer, open_video
 from esrface.video import SourceOptions, open_source, safe_name
 from esrface.video.addresses import scrub
+from processes import PATIENCE_S, until
 from video_fixtures import MadeSource, MjpegServer, SquareDetector
 
 mjpeg_server = video_fixtures.mjpeg_server
@@ -28,7 +30,7 @@ def recognizer(tiny_model: Path) -> Recognizer:
     return Recognizer(tiny_model, SquareDetector(), threads=1)
 
 
-def read(url: str, **options: Any) -> tuple[list[int], list[float], str | None]:
+def read(url: str, at_most: int = 1000, **options: Any) -> tuple[list[int], list[float], str | None]:
     source = open_source(url, SourceOptions(**options))
     assert source.live
     numbers, times = [], []
@@ -37,6 +39,8 @@ def read(url: str, **options: Any) -> tuple[list[int], list[float], str | None]:
             assert frame.image().shape == (240, 320, 3)
             numbers.append(frame.number)
             times.append(frame.time_s)
+            if len(numbers) == at_most:
+                source.stop()
     except InputError as error:
         return numbers, times, str(error)
     return numbers, times, None
@@ -54,31 +58,45 @@ def test_mjpeg_camera_that_hangs_up(mjpeg_server: ServerStarter) -> None:
 
 def test_stall_is_an_error_after_its_time(mjpeg_server: ServerStarter) -> None:
     server = mjpeg_server((20, "stall"))
-    begin = time.monotonic()
-    numbers, _, problem = read(f"http://{server.address}/", stall_s=1.0)
+    numbers, _, problem = read(f"http://{server.address}/", stall_s=1.5)
     assert len(numbers) >= 18
-    assert problem == f"http://{server.address}/ stalls: no frame for 1 s"
-    assert time.monotonic() - begin < 8
+    assert problem == f"http://{server.address}/ stalls: no frame for 1.5 s"
 
 
 def test_comes_back_after_a_stall_and_an_end(
     mjpeg_server: ServerStarter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = mjpeg_server((20, "stall"), (0, "refuse"), (20, "end"), (0, "refuse"))
+    # On a busy machine a connection may take longer than a stall, hence the attempts to spare.
+    server = mjpeg_server((20, "stall"), (0, "refuse"), (20, "end"))
     with caplog.at_level(logging.WARNING, "esrface"):
-        numbers, times, problem = read(f"http://{server.address}/", stall_s=1.0, reconnect=2)
-    # Two connections' frames under one count; time went on during the stall.
-    assert 36 <= len(numbers) <= 40
-    assert numbers == list(range(len(numbers)))
-    assert max(b - a for a, b in pairwise(times)) > 1
-    assert "connecting again (1 of 2)" in caplog.text
+        numbers, times, problem = read(f"http://{server.address}/", 45, stall_s=1.5, reconnect=9)
+    # Three connections' frames at least under one count; time went on during the stall.
+    assert numbers == list(range(45))
+    assert problem is None
+    assert times == sorted(times)
+    assert max(b - a for a, b in pairwise(times)) > 1.5
+    for told in ("stalls: no frame for 1.5 s; connecting again (1 of 9)", "connecting again (2 of 9)"):
+        assert told in caplog.text
+
+
+def test_gives_up_after_so_many_attempts_in_a_row(
+    mjpeg_server: ServerStarter, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = mjpeg_server((5, "end"), (0, "refuse"))
+    numbers, _, problem = read(f"http://{server.address}/", reconnect=2)
+    assert len(numbers) >= 4
+    assert len(server.requests) == 3
+    assert "broke off: the connection was closed; connecting again (1 of 2)" in caplog.text
     assert problem is not None
     assert problem.endswith("gave up after 2 attempts to connect again")
 
 
-def test_stream_in_which_there_is_nothing(mjpeg_server: ServerStarter) -> None:
-    server = mjpeg_server((0, "refuse"))
-    with pytest.raises(InputError, match=f"cannot read http://{server.address}/"):
+@pytest.mark.parametrize(
+    ("then", "reason"), [("refuse", "it is no video, or one"), ("end", "the connection was closed$")]
+)
+def test_stream_in_which_there_is_nothing(mjpeg_server: ServerStarter, then: str, reason: str) -> None:
+    server = mjpeg_server((0, then))
+    with pytest.raises(InputError, match=f"^cannot read http://{server.address}/: {reason}"):
         open_source(f"http://{server.address}/")
 
 
@@ -163,13 +181,16 @@ def test_missing_device_is_one_line() -> None:
 
 
 def test_live_source_drops_frames_rather_than_fall_behind(recognizer: Recognizer) -> None:
-    source = MadeSource(200, live=True, pause_s=0.005)
+    gate = threading.Semaphore(20)
+    source = MadeSource(200, live=True, gate=gate)
     lags = []
     with open_video(source, recognizer) as video:
         for frame in video:
-            time.sleep(0.05)
             lags.append(video.frames_read - frame.number)
-    # A reader ten times too slow is never more than what is under way behind: 5 or so steps of 50 ms.
+            # Ten come while one is worked on.
+            gate.release(10)
+            assert until(lambda: video.frames_read >= min(200, 20 + 10 * len(lags)))
+    # A reader ten times too slow is never more than what is under way behind: 5 or so steps.
     assert 5 < len(lags) < 60
     assert max(lags) < 80
     assert video.dropped > 100
@@ -179,14 +200,18 @@ def test_live_source_drops_frames_rather_than_fall_behind(recognizer: Recognizer
 
 
 def test_sampling_is_no_dropping(recognizer: Recognizer) -> None:
-    with open_video(MadeSource(40, live=True, pause_s=0.02), recognizer, every=10) as video:
-        numbers = [frame.number for frame in video]
+    gate = threading.Semaphore(10)
+    numbers = []
+    with open_video(MadeSource(40, live=True, gate=gate), recognizer, every=10) as video:
+        for frame in video:
+            numbers.append(frame.number)
+            gate.release(10)
     assert numbers == [0, 10, 20, 30]
     assert video.dropped == 0
 
 
 def test_mjpeg_camera_through_the_whole_pipeline(mjpeg_server: ServerStarter, recognizer: Recognizer) -> None:
-    server = mjpeg_server((1000, "end"))
+    server = mjpeg_server((100_000, "end"))
     begin = time.monotonic()
     with open_video(f"http://{server.address}/", recognizer) as video:
         assert video.checkpoint() is None
@@ -194,20 +219,20 @@ def test_mjpeg_camera_through_the_whole_pipeline(mjpeg_server: ServerStarter, re
             assert frame.faces[0].track_id == 1
             if frame.number >= 30:
                 break
-    # Stopped in the middle, without waiting for the rest of the 20 seconds.
-    assert time.monotonic() - begin < 10
+    # Stopped in the middle, without waiting for the rest of the half hour.
+    assert time.monotonic() - begin < PATIENCE_S
 
 
 def test_stopping_while_a_camera_stalls_does_not_hang(
     mjpeg_server: ServerStarter, recognizer: Recognizer
 ) -> None:
     server = mjpeg_server((20, "stall"))
-    with open_video(f"http://{server.address}/", recognizer, stall_s=3.0) as video:
+    with open_video(f"http://{server.address}/", recognizer, stall_s=2 * PATIENCE_S) as video:
         for frame in video:
             if frame.number >= 5:
                 break
         begin = time.monotonic()
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < PATIENCE_S
 
 
 def test_what_has_passed_live_cannot_be_taken_up_again(recognizer: Recognizer) -> None:

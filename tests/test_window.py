@@ -29,6 +29,7 @@ PICTURES = [str(ROOT / "examples" / name) for name in ("astronaut.jpg", "grace_h
 SIZE_WH = (1024, 768)
 
 demo_clip = video_fixtures.demo_clip
+mjpeg_server = video_fixtures.mjpeg_server
 
 
 @pytest.fixture(scope="module")
@@ -359,6 +360,37 @@ def _stands_still(xvfb: Display) -> bool:
     return bool((before == xvfb.screenshot()).all()) and bool(
         (before == np.array(INK, np.uint8)).all(axis=2).any()
     )
+
+
+def test_escape_ends_a_camera_that_hangs(
+    xvfb: Display, tmp_path: Path, mjpeg_server: Callable[..., video_fixtures.MjpegServer]
+) -> None:
+    camera = f"http://{mjpeg_server((40, 'stall')).address}/cam.mjpg"
+    line = [
+        "webcam",
+        "-d",
+        "-s",
+        "3",
+        "-b",
+        "-w",
+        camera,
+        "--stall",
+        "300",
+        "--every",
+        "1",
+        "--csv",
+        "rows.csv",
+    ]
+    with start(*line, folder=tmp_path, environment=xvfb.environment) as run:
+        wait_for(lambda: xvfb.title() == f"{camera} - esrface")
+        wait_for(lambda: _stands_still(xvfb))
+        xvfb.do("key", "Escape")
+        # Well before the stream would count as stalled.
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 0, err
+    rows = (tmp_path / "rows.csv").read_text().splitlines()
+    assert len(rows) > 2
+    assert rows[-1].startswith(camera)
 
 
 def test_signal_ends_run_and_window(xvfb: Display, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import importlib.util
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -94,7 +93,8 @@ class MadeSource:
     make: Callable[[int], Image] = square_frame
     rate: float = 30.0
     live: bool = False
-    pause_s: float = 0.0
+    gate: threading.Semaphore | None = None
+    """Each frame waits for leave to come."""
     fail_at: int | None = None
     name: str = "made"
     info: SourceInfo = field(default_factory=SourceInfo)
@@ -108,8 +108,8 @@ class MadeSource:
                 raise RuntimeError("the source burst")
             if self.stopped:
                 return
-            if self.pause_s:
-                time.sleep(self.pause_s)
+            if self.gate is not None:
+                self.gate.acquire()
             yield MadeFrame(number, number / self.rate, self.make)
 
     def stop(self) -> None:
@@ -211,7 +211,7 @@ class MjpegServer:
         """Let go of the port and of whoever is connected."""
         self._stopping.set()
         self._listener.close()
-        self._thread.join(5)
+        self._thread.join(60)
 
     def _serve(self) -> None:
         self._listener.settimeout(0.1)

@@ -26,7 +26,7 @@ COMMANDS: dict[str, Entry] = {
     "image": Entry("esrface.cli.image", "Recognise the expressions of the faces in pictures."),
     "video": Entry("esrface.cli.video", "Recognise the faces in videos, frame by frame, and who is who."),
     "webcam": Entry("esrface.cli.webcam", "Recognise the faces before a camera."),
-    "evaluate": Entry("esrface.cli.evaluate", "Judge a model on labelled faces (FER+, your own)."),
+    "evaluate": Entry("esrface.cli.evaluate", "Judge models: FER+, AffectNet, CK+, your own pictures."),
     "train": Entry("esrface.cli.train", "Train an ensemble (FER+, your own pictures)."),
     "data": Entry("esrface.cli.data", "Prepare data sets for training, and look over what is there."),
     "models": Entry("esrface.cli.models", "List, explain, download, import and check models."),

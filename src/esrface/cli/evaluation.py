@@ -136,13 +136,10 @@ def _make_recognizers(options: Mapping[str, Any], detector: str) -> Iterator[Rec
 
 
 def _names(given: Sequence[str], cards: Sequence[str]) -> list[str]:
-    """What the models are called: as their cards do, with what was given where cards have the same name."""
-    if len(cards) == 1:
-        return list(cards)
-    return [
-        name if cards.count(name) == 1 or name == asked else f"{name} ({asked})"
-        for name, asked in zip(cards, given, strict=True)
-    ]
+    """What the models are called: as their cards do or, where those are alike, by what was given."""
+    # Runs of one recipe have the same name on their cards.
+    ways = (cards, [Path(model).name for model in given], given)
+    return list(next((names for names in ways if len(set(names)) == len(names)), given))
 
 
 def _judge_one(

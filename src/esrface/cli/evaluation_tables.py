@@ -61,7 +61,8 @@ def show_comparison(console: Console, models: Sequence[Named]) -> None:
         low, high = entry["accuracy_interval"]
         console.print(
             f"{entry['second']} against {entry['first']}: accuracy {points(entry['accuracy'])} points (95 % "
-            f"{points(low)} to {points(high)}), McNemar's p {chance(entry['p'])}",
+            f"{points(low)} to {points(high)})"
+            + (f", McNemar's p {chance(entry['p'])}" if entry["p"] is not None else ""),
             soft_wrap=True,
         )
 

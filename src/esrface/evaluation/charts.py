@@ -110,6 +110,8 @@ def reliability_chart(models: Sequence[Model]) -> str:
         places = [(frame.x(part["confidence"]), frame.y(part["accuracy"])) for part in bins]
         # A bin of few images says little: a small dot off the line.
         full = [part["images"] >= FULL_BIN for part in bins]
+        if sum(full) < 2:
+            full = [True] * len(bins)
         drawing.curve(
             [place for place, is_full in zip(places, full, strict=True) if is_full], colour_of(index)
         )
@@ -136,7 +138,7 @@ def coverage_chart(models: Sequence[Model]) -> str:
     ]
     lowest = min(accuracy for curve in curves for _, accuracy in curve)
     step = 0.05 if lowest > 0.75 else 0.1 if lowest > 0.5 else 0.2
-    low = max(0.0, np.floor(lowest / step) * step)
+    low = min(max(0.0, float(np.floor(lowest / step) * step)), 1 - step)
     frame = _Frame(drawing, left, right, top, height, (0.0, 1.0), (low, 1.0))
     frame.grid((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), rows=np.arange(round(1 / step) + 1) * step)
     drawing.line(frame.x(0.8), top, frame.x(0.8), top + height, FAINT, dashed=True)
@@ -163,21 +165,18 @@ def coverage_chart(models: Sequence[Model]) -> str:
 
 
 def disagreement_chart(measured: dict[str, Any]) -> str:
-    """How often two branches answer differently, and how often each is right."""
+    """How often two branches answer differently."""
     matrix = np.array(measured["branches"]["disagreement"])
-    alone = measured["branches"]["accuracy"]
     count = len(matrix)
-    left, top, right = 62, 40, 66
-    cell = min(44.0, (WIDTH - left - right) / count)
+    left, top = 62, 40
+    cell = min(44.0, (WIDTH - left - 2) / count)
     drawing = Drawing(WIDTH, int(top + cell * count + 6))
     most = max(float(matrix.max()), 1e-9)
     drawing.text(left, 14, "differ, % of images", colour=FAINT, size=11)
-    drawing.text(WIDTH, 14, "right alone", anchor="end", colour=FAINT, size=11)
     for row in range(count):
         y = top + cell * row
         drawing.text(left - 6, y + cell / 2 + 4, f"branch {row + 1}", anchor="end", size=11)
         drawing.text(left + cell * (row + 0.5), top - 6, str(row + 1), anchor="middle", size=11)
-        drawing.text(WIDTH, y + cell / 2 + 4, f"{alone[row]:.1%}", anchor="end")
         for column in range(count):
             x, share = left + cell * column, float(matrix[row, column])
             if row == column:

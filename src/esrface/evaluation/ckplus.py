@@ -60,11 +60,12 @@ class CkPlusEvaluation(Evaluation):
     def protocol(self) -> str:
         """One line with all that a CK+ figure has to state to be comparable."""
         part = "all subjects" if self.trial is None else f"{self.split} fold of trial {self.trial}"
+        subjects = len(np.unique(self.groups))
         neutral = self.neutral.replace("_", "-")
         return (
             f"CK+, {len(EMOTIONS)} classes, last three frames of each labelled session and its {neutral} as "
-            f"neutral, {part}: {len(self.labels)} of {self.listed} frames, {len(np.unique(self.groups))} "
-            f"subjects; prepared crops, no detection; {self.inference}"
+            f"neutral, {part}: {len(self.labels)} of {self.listed} frames, {subjects} "
+            f"subject{'' if subjects == 1 else 's'}; prepared crops, no detection; {self.inference}"
         )
 
 

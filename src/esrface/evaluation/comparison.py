@@ -22,7 +22,8 @@ def comparison(models: Sequence[Named]) -> dict[str, Any]:
 
     ``differences``: of every further model less the first one, fractions: ``accuracy`` and ``mean_recall``
     with 95 % intervals of a paired bootstrap over images (or groups), how many images only one of the two
-    answers rightly, the p value of McNemar's exact test, and, where measured, the same of the mean accuracy
+    answers rightly, the p value of McNemar's exact test (null where images come in groups: it takes each for
+    itself), and, where measured, the same of the mean accuracy
     under corruptions.
 
     Raises:
@@ -57,7 +58,7 @@ def difference(first: Evaluation, second: Evaluation) -> dict[str, Any]:
         "accuracy_interval": _interval(gained, groups),
         "first_only": test.first_only,
         "second_only": test.second_only,
-        "p": test.p,
+        "p": test.p if groups is None else None,
         "mean_recall": recall_apart(np.arange(len(labels))),
         "mean_recall_interval": list(metrics.bootstrap_interval(recall_apart, len(labels), groups=groups)),
     }

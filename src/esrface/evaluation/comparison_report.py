@@ -31,9 +31,9 @@ def comparison_report(models: Measured, compared: dict[str, Any]) -> list[Block]
         Words(
             "Differences in percentage points with 95 % intervals (paired bootstrap over the same images). "
             "p: how often two equally good models would differ as much by chance in which images they answer "
-            "rightly (McNemar's exact test)."
+            "rightly (McNemar's exact test; not where images come in groups, as frames of one person do)."
         ),
-        Table(_DIFFERENCE_HEAD, [_difference(entry) for entry in compared["differences"]]),
+        _differences(compared["differences"]),
         Words(" ".join(_verdict(entry) for entry in compared["differences"])),
         Heading("Emotions"),
         Pair(
@@ -47,18 +47,6 @@ def comparison_report(models: Measured, compared: dict[str, Any]) -> list[Block]
         ),
         *_corruptions(models),
     ]
-
-
-_DIFFERENCE_HEAD = (
-    "model",
-    "accuracy",
-    "95 % interval",
-    "only the first is right",
-    "only this one",
-    "p",
-    "mean recall",
-    "95 % interval",
-)
 
 
 def _figures(models: Measured) -> list[list[str]]:
@@ -106,26 +94,34 @@ def _recalls(models: Measured) -> list[list[str]]:
     ]
 
 
-def _difference(entry: dict[str, Any]) -> list[str]:
-    return [
-        entry["second"],
-        points(entry["accuracy"]),
-        _points_range(entry["accuracy_interval"]),
-        f"{entry['first_only']:,}",
-        f"{entry['second_only']:,}",
-        chance(entry["p"]),
-        points(entry["mean_recall"]),
-        _points_range(entry["mean_recall_interval"]),
+def _differences(entries: Sequence[dict[str, Any]]) -> Table:
+    rows = [
+        ["accuracy", *(points(entry["accuracy"]) for entry in entries)],
+        ["its 95 % interval", *(_points_range(entry["accuracy_interval"]) for entry in entries)],
+        ["images only the first answers rightly", *(f"{entry['first_only']:,}" for entry in entries)],
+        ["images only the other answers rightly", *(f"{entry['second_only']:,}" for entry in entries)],
+        ["p", *(chance(entry["p"]) for entry in entries)],
+        ["mean recall", *(points(entry["mean_recall"]) for entry in entries)],
+        ["its 95 % interval", *(_points_range(entry["mean_recall_interval"]) for entry in entries)],
     ]
+    if all("corruptions" in entry for entry in entries):
+        rows.append(["mean accuracy under corruptions", *(points(entry["corruptions"]) for entry in entries)])
+        rows.append(
+            ["its 95 % interval", *(_points_range(entry["corruptions_interval"]) for entry in entries)]
+        )
+    return Table(("difference", *(entry["second"] for entry in entries)), rows)
 
 
-def chance(p: float) -> str:
+def chance(p: float | None) -> str:
     """A p value for people."""
+    if p is None:
+        return "-"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _verdict(entry: dict[str, Any]) -> str:
-    if entry["p"] >= 0.05:
+    low, high = entry["accuracy_interval"]
+    if low <= 0 <= high if entry["p"] is None else entry["p"] >= 0.05:
         return f"{entry['second']} and {entry['first']} cannot be told apart by accuracy on these images."
     which = "more" if entry["accuracy"] > 0 else "less"
     return f"{entry['second']} is {which} accurate than {entry['first']}, by more than chance explains."

@@ -36,7 +36,7 @@ MISTAKES = 12
 """Of the surest wrong answers, shown with their pictures."""
 
 MEASURED_BY = {
-    "one_minus_confidence": "1 −\u00a0confidence",
+    "one_minus_confidence": "1\u00a0−\u00a0confidence",
     "entropy": "the entropy of the probabilities",
     "mutual_information": "the branches' mutual information",
     "mix": "a fitted mix of confidence, entropy and mutual information",
@@ -55,7 +55,7 @@ def model_report(name: str, evaluation: Evaluation, measured: dict[str, Any]) ->
         Words(f"{measured['protocol']}.", note=True),
         *(Warn(f"{line}.") for line in measured["warnings"]),
         Tiles(_tiles(measured)),
-        Table(("figure", "all images", "without duplicates"), _headline(measured)),
+        _headline(measured),
         Heading("Emotions"),
         _emotions(model),
         *_trust(model),
@@ -82,20 +82,28 @@ def corruption_rows(tested: dict[str, Any]) -> tuple[list[list[str]], list[list[
     for name, title in TITLES.items():
         shares = tested["accuracy"][name]
         line = [*shares, float(np.mean(shares))]
-        rows.append([title, *(percent(share) for share in line)])
+        rows.append([title, *(f"{100 * share:.1f}" for share in line)])
         # Lost accuracy; all of it lost would be the darkest.
         shades.append([0.75 * max(0.0, clean - share) / clean if clean else None for share in line])
     return rows, shades
 
 
-CORRUPTION_HEAD = ("accuracy at severity", *map(str, SEVERITIES), "mean")
+CORRUPTION_HEAD = ("accuracy in % at severity", *map(str, SEVERITIES), "mean")
 
 
 def _tiles(measured: dict[str, Any]) -> list[Tile]:
     at = {step["coverage"]: step["accuracy"] for step in measured["uncertainty"]["accuracy_at_coverage"]}
     tiles = [
-        Tile("accuracy", percent(measured["accuracy"]), f"95 %: {interval(measured['accuracy_interval'], digits=1)}"),
-        Tile("mean recall", percent(measured["mean_recall"]), f"95 %: {interval(measured['mean_recall_interval'], digits=1)}"),
+        Tile(
+            "accuracy",
+            percent(measured["accuracy"]),
+            f"95 %: {interval(measured['accuracy_interval'], digits=1).rstrip(' %')}",
+        ),
+        Tile(
+            "mean recall",
+            percent(measured["mean_recall"]),
+            f"95 %: {interval(measured['mean_recall_interval'], digits=1).rstrip(' %')}",
+        ),
         Tile("calibration error", percent(measured["ece"]), "ECE"),
         Tile("surest 80 %", percent(at[0.8]), "accuracy on them"),
     ]
@@ -110,7 +118,7 @@ def _tiles(measured: dict[str, Any]) -> list[Tile]:
     return tiles
 
 
-def _headline(measured: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _headline(measured: dict[str, Any]) -> Table:
     fresh = measured["deduplicated"] or {}
     rows = [
         (name, percent(measured[key]), percent(fresh.get(key)))
@@ -128,7 +136,10 @@ def _headline(measured: dict[str, Any]) -> list[tuple[str, str, str]]:
     if "accuracy_7" in measured:
         seven = f"{percent(measured['accuracy_7'])} of {measured['images_7']:,}"
         table.append(("seven emotions (no contempt)", seven, "-"))
-    return table
+    head = ("figure", "all images", "without duplicates")
+    if not fresh:
+        return Table(head[:2], [row[:2] for row in table])
+    return Table(head, table)
 
 
 def _emotions(model: charts.Model) -> Pair:

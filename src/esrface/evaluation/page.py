@@ -27,10 +27,10 @@ p.note, figcaption { color: #68707a; font-size: .88rem; }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; font-size: .93rem; }
 td, th { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #e3e6e9; vertical-align: top; }
-th { font-weight: 600; color: #52606d; }
+th { font-weight: 600; color: #52606d; vertical-align: bottom; }
 td:first-child, th:first-child { padding-left: 0; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th.number { white-space: normal; vertical-align: bottom; }
+th.number { white-space: normal; }
 td.shaded { border-color: #fff; }
 td:first-child + td.shaded { border-left: 0; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0 2rem;

@@ -64,10 +64,10 @@ def report_files(models: Sequence[Named]) -> Files:
         return _one(*models[0], measured[0][1])
     compared = comparison(models)
     files = _pages(compared, comparison_report(measured, compared), side_by_side_csv(models))
-    for folder, (_, evaluation), (_, figures) in zip(
+    for folder, model, (_, figures) in zip(
         folders_of([name for name, _ in models]), models, measured, strict=True
     ):
-        files.update({f"{folder}/{name}": content for name, content in _one(evaluation, figures).items()})
+        files.update({f"{folder}/{path}": content for path, content in _one(*model, figures).items()})
     return files
 
 

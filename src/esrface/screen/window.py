@@ -115,9 +115,9 @@ class Window:
             if state != last or painted:
                 last = state
                 self._draw(screen, scene, size_wh, note, HINT_BY_HAND if stage.by_hand else HINT)
-            # Never more than half of the time, however large the window: recognition comes first.
+            # Never more than a third of the time, however large the window: recognition comes first.
             spent = time.monotonic() - now
-            next_draw = now + max(LONGEST_S, 2 * spent)
+            next_draw = now + max(LONGEST_S, 3 * spent)
 
     def _draw(
         self, screen: Screen, scene: Scene | None, size_wh: tuple[int, int], note: str, hint: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -64,6 +65,7 @@ class Container:
         self._av = load_av()
         self.name = name
         self._address = target if isinstance(target, str) else ""
+        self._is_remote = timeout_s is not None
         self._container: InputContainer | None = None
         try:
             # Tags in a broken encoding are no reason not to read the pictures. Container options alone:
@@ -122,6 +124,9 @@ class Container:
 
     def reason(self, error: BaseException) -> str:
         """What FFmpeg says went wrong, without addresses."""
+        if self._is_remote and getattr(error, "errno", None) == errno.EIO:
+            # All that FFmpeg says where the other side hangs up.
+            return "the connection was closed"
         return scrub(reason_of_error(error), self._address) if self._address else reason_of_error(error)
 
     def _choose(self, opened: InputContainer) -> VideoStream:

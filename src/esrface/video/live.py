@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import sys
@@ -212,11 +211,7 @@ class StreamFeed:
         except av.ExitError:
             raise InputError(f"{self._container.name} stalls: no frame for {self._stall_s:g} s") from None
         except (av.FFmpegError, OSError) as error:
-            reason = self._container.reason(error)
-            if getattr(error, "errno", None) == errno.EIO:
-                # All that FFmpeg says where the other side hangs up within a picture.
-                reason = "the connection was closed"
-            raise InputError(f"{self._container.name} broke off: {reason}") from None
+            raise InputError(f"{self._container.name} broke off: {self._container.reason(error)}") from None
 
     def close(self) -> None:
         """Close the connection."""
