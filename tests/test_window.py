@@ -90,6 +90,7 @@ def operate(
 
     def act() -> None:
         try:
+            wait_for(lambda: xvfb.title() != "")
             acts(Operator(xvfb, stage, folder))
         except BaseException as error:
             problems.append(error)

@@ -47,15 +47,15 @@ class Display:
         return {**os.environ, "DISPLAY": self.name, "SDL_VIDEODRIVER": "x11"}
 
     def title(self) -> str:
-        """Of the one window; empty where there is none."""
-        found = subprocess.run(
-            ["xdotool", "getwindowfocus", "getwindowname"],
-            env=self.environment,
-            check=False,
-            capture_output=True,
-            text=True,
+        """Of the one window, which gets the keys from now on; empty where there is none."""
+        found = self._ask("search", "--onlyvisible", "--class", ".").split()
+        return self._ask("windowfocus", found[-1], "getwindowname", found[-1]) if found else ""
+
+    def _ask(self, *words: str) -> str:
+        done = subprocess.run(
+            ["xdotool", *words], env=self.environment, check=False, capture_output=True, text=True
         )
-        return found.stdout.strip()
+        return done.stdout.strip()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
