@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePath
@@ -31,6 +30,7 @@ from esrface.report.shares import MIN_BLOCKS, shares
 from esrface.report.steps import Steps
 from esrface.sinks import PictureReport
 from made_faces import make_face
+from processes import PATIENCE_S, heed_signals, until
 from report_pages import IMAGE, clip_report, data_of, happy, made_frame, tracked
 from video_fixtures import MjpegServer, SquareDetector, square_frame, write_video
 
@@ -317,13 +317,11 @@ def test_ctrl_c_writes_the_report(
     server = mjpeg_server((100_000, "end"))
     words = ["webcam", "-w", f"http://{server.address}/", "--model", tiny_model, "--detector", "none"]
     line = [sys.executable, "-m", "esrface", *words, "--every", "1", "--report", "a.html", "--csv", "a.csv"]
-    process = subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals)
     rows = tmp_path / "a.csv"
-    until = time.monotonic() + 30
-    while time.monotonic() < until and (not rows.exists() or rows.read_bytes().count(b"\n") < 20):
-        time.sleep(0.05)
+    assert until(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 20)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == "esrface: stopped by SIGINT"
     page = (tmp_path / "a.html").read_text("utf-8")

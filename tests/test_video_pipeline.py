@@ -17,7 +17,7 @@ import pytest
 
 import esrface
 import video_fixtures
-from esrface import InputError, Recognizer, open_video
+from esrface import Box, Face, InputError, Recognizer, open_video
 from esrface.detection import Detection, create_detector
 from esrface.rows import face_rows
 from esrface.video import DETECTION_SIZE, Frame, TrackedFace, open_source
@@ -393,6 +393,7 @@ def test_checkpoint_of_another_version_is_refused(recognizer: Recognizer) -> Non
         ({"smooth_s": 1, "track": False}, "track"),
         ({"smooth_s": -1}, "smooth_s"),
         ({"every": 0}, "every"),
+        ({"workers": 0}, "workers"),
     ],
 )
 def test_options_that_make_no_sense(recognizer: Recognizer, options: dict[str, Any], named: str) -> None:
@@ -470,6 +471,50 @@ def test_run_with_skipped_frames_can_be_resumed_anywhere(recognizer: Recognizer)
     with open_video(MadeSource(60), recognizer, resume_after=checkpoint, **options) as video:
         rest = [frame.to_dict() for frame in video]
     assert rest == [frame for frame in whole if frame["frame"] > checkpoint["frame"]]
+
+
+class Crowd:
+    """A detector at the outer boundary: twelve faces in every frame, each elsewhere."""
+
+    name = "crowd"
+
+    def detect(self, image: Image) -> list[Detection]:
+        corners = [(x, y) for y in range(0, 180, 60) for x in range(0, 240, 60)]
+        return [Detection(Box(x, y, x + 60 - n, y + 60 - n), 0.9) for n, (x, y) in enumerate(corners)]
+
+
+class Meeting:
+    """A recogniser whose calls wait for one another."""
+
+    def __init__(self, recognizer: Recognizer, calls: int) -> None:
+        self._recognizer = recognizer
+        self._barrier = threading.Barrier(calls)
+        self.detector = recognizer.detector
+        self.vote = recognizer.vote
+
+    def express(self, located: Any, **options: Any) -> list[Face]:
+        self._barrier.wait(60)
+        if any((image == 255).all() for image, _ in located):
+            raise RuntimeError("a call burst")
+        return self._recognizer.express(located, **options)
+
+
+def test_many_faces_are_shared_out_and_come_together_again(tiny_model: Path) -> None:
+    crowd = Recognizer(tiny_model, Crowd(), threads=1)
+    with open_video(MadeSource(20), crowd, workers=1) as video:
+        alone = [frame.to_dict() for frame in video]
+    assert [len(frame["faces"]) for frame in alone] == [12] * 20
+    for workers in (2, 3):
+        with open_video(MadeSource(20), crowd, workers=workers) as video:
+            assert [frame.to_dict() for frame in video] == alone
+    meeting: Any = Meeting(crowd, 2)
+    with open_video(MadeSource(20), meeting, workers=2) as video:
+        assert [frame.to_dict() for frame in video] == alone
+    # Where one of the calls fails, what came before is there and nothing hangs.
+    burst = MadeSource(9, make=lambda n: square_frame(n) if n < 8 else np.full((240, 320, 3), 255, np.uint8))
+    numbers, error = collect(burst, meeting, workers=2)
+    assert str(error) == "a call burst"
+    assert numbers == list(range(len(numbers)))
 
 
 def test_live_sources_give_what_is_processed_only(recognizer: Recognizer) -> None:

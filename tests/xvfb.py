@@ -76,7 +76,7 @@ def display(folder: Path, size_wh: tuple[int, int] = (1280, 900)) -> Iterator[Di
     reader, writer = os.pipe()
     command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", f"{size_wh[0]}x{size_wh[1]}x24"]
     server = subprocess.Popen(
-        [*command, "-fbdir", str(folder), "-nolisten", "tcp"],
+        [*command, "-fbdir", str(folder), "-nolisten", "tcp", "-noreset"],
         pass_fds=[writer],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -55,6 +55,7 @@ from esrface.sinks import (
 from esrface.sinks.original_csv import clip_outputs
 from esrface.threads import resolve_threads
 from esrface.video import DETECTION_SIZE, Frame, Video, open_video
+from esrface.video.pipeline import WORKERS
 from esrface.video.sources import PICTURE_RATE, STALL_S
 
 _log = logging.getLogger("esrface")
@@ -161,7 +162,7 @@ def _is_same(output: Path, path: Path) -> bool:
 
 
 def _recognizer(options: Options) -> Recognizer:
-    # Decoding, detection and recognition run side by side.
+    # Decoding, detection and recognition run side by side, and recognition of many faces twice.
     threads = max(1, resolve_threads(options["threads"]) // 2)
     detector = create_detector(
         resolve_detector(options["detector"], options["face_detection"]),
@@ -217,6 +218,7 @@ def _open(
         reconnect=options["reconnect"],
         picture_rate=options["picture_rate"] or PICTURE_RATE,
         resume_after=checkpoint,
+        workers=min(WORKERS, resolve_threads(options["threads"])),
     )
 
 

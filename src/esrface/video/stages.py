@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, Protocol
 
@@ -22,6 +24,12 @@ from esrface.video.sources import Source, SourceFrame
 
 BATCH_FRAMES = 8
 """Frames whose faces go through the network together, at most; fewer if no more are ready."""
+
+FACES = 8
+"""Faces that go through the network together: calls are no smaller, since each face gains by the others."""
+
+Located = tuple[NDArray[np.uint8], Detection]
+"""A frame and a face in it."""
 
 Taken = tuple[SourceFrame, dict[str, Any] | None]
 """A frame to be processed, and the sampler's state after it; None: it is not processed and only passes by."""
@@ -105,20 +113,36 @@ def express(
     smoother: Smoother | None,
     saliency: bool,
     outbox: Channel[Frame],
+    *,
+    workers: int = 1,
 ) -> None:
-    """Recognise; the faces of frames that are ready together share a call of the network."""
+    """Recognise; the faces of frames that are ready together go through the network together.
+
+    More than ``FACES`` of them are shared out among ``workers`` calls side by side.
+    """
     state: Any = None
-    while looks := inbox.get(BATCH_FRAMES):
-        located: list[tuple[NDArray[np.uint8], Detection]] = [
-            (one.image, hit.detection) for one in looks for hit in one.hits
-        ]
-        faces = iter(recognizer.express(located, saliency=saliency) if located else [])
-        for one in looks:
-            tracked = tuple(_tracked(next(faces), one.time_s, smoother, hit) for hit in one.hits)
-            if one.state is not None:
-                state = one.state, None if smoother is None else smoother.snapshot()
-            if not outbox.put(Frame(one.number, one.time_s, one.image, tracked, state, one.processed)):
-                return
+    with ThreadPoolExecutor(max(1, workers - 1), "esrface-express") as others:
+
+        def ask(part: Sequence[Located]) -> list[Face]:
+            return recognizer.express(part, saliency=saliency)
+
+        while looks := inbox.get(BATCH_FRAMES):
+            first, *more = _shares([(one.image, hit.detection) for one in looks for hit in one.hits], workers)
+            under_way = [others.submit(ask, part) for part in more]
+            found = ask(first) if first else []
+            faces = iter([*found, *(face for share in under_way for face in share.result())])
+            for one in looks:
+                tracked = tuple(_tracked(next(faces), one.time_s, smoother, hit) for hit in one.hits)
+                if one.state is not None:
+                    state = one.state, None if smoother is None else smoother.snapshot()
+                if not outbox.put(Frame(one.number, one.time_s, one.image, tracked, state, one.processed)):
+                    return
+
+
+def _shares(located: Sequence[Located], workers: int) -> list[Sequence[Located]]:
+    """At least one share and at most ``workers``, of a multiple of ``FACES`` each but for the last."""
+    size = FACES * max(1, math.ceil(len(located) / FACES / workers))
+    return [located[start : start + size] for start in range(0, max(1, len(located)), size)]
 
 
 def _tracked(face: Face, time_s: float, smoother: Smoother | None, hit: Any) -> TrackedFace:
