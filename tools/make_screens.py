@@ -1,9 +1,10 @@
-"""Makes the pictures of the window in the documentation from the two portraits and the demonstration clip.
+"""Makes the screens in the documentation, of window and report, from the two portraits and the demonstration clip.
 
     python tools/make_screens.py docs/img
 
 Writes what the window shows, made by the same drawing code with the default model: ``window.png`` (a video, with
-the graph) and ``window_branches.png`` (a picture, every branch and its map). Needs the extra ``video``.
+the graph) and ``window_branches.png`` (a picture, every branch and its map); then the pictures of the report (`make_report_pictures`). Needs the extra
+``video``, Playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from make_demo_clip import EXAMPLES, make_clip
+from make_report_pictures import report_pictures
 from PIL import Image
 
 from esrface import Recognizer, open_video
@@ -74,6 +76,7 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         save(video_screen(recognizer, Path(scratch)), folder / "window.png")
     save(branch_screen(recognizer), folder / "window_branches.png")
+    report_pictures(folder)
 
 
 if __name__ == "__main__":
