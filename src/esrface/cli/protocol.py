@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from esrface.training.staged import StageEpoch
 
 Config = TypeVar("Config", bound="ProtocolConfig")
+
+_NO_SETTINGS = frozenset(
+    ("out", "resume", "tensorboard", "recipe", "init", "assignments", "device", "threads", "name", "legacy")
+)
+"""Options that say how and where to train; the others are settings of the protocol."""
 
 
 def _number(name: str, kind: Any, text: str) -> Any:
@@ -110,17 +115,13 @@ def esr9_options(init: str) -> Callable[[Any], Any]:
     return decorate
 
 
-def configure(
-    kind: type[Config],
-    recipe: Path | None,
-    init: str | None,
-    assignments: tuple[str, ...],
-    settings: dict[str, Any],
-) -> Config:
+def configure(kind: type[Config], options: Mapping[str, Any]) -> Config:
     """The settings: of the recipe or published, then ``--set``, then the options."""
     from esrface.training.recipes import load_recipe, override
 
-    config = override(load_recipe(recipe, kind) if recipe else kind(), assignments)
+    settings = {key: value for key, value in options.items() if key not in _NO_SETTINGS}
+    recipe, init = options["recipe"], options["init"]
+    config = override(load_recipe(recipe, kind) if recipe else kind(), options["assignments"])
     if init is not None:
         config = replace(config, init=None if init == "none" else init)
     return replace(config, **given(settings))
@@ -130,41 +131,46 @@ def train_protocol(
     protocol: str,
     config: ProtocolConfig,
     make_plan: Callable[[int], Plan],
-    *,
-    out: Path,
-    device: str,
-    name: str | None,
-    threads: int | None,
-    tensorboard: bool,
-    resume: bool,
-    legacy: bool,
+    options: Mapping[str, Any],
 ) -> int:
-    """Train by a plan, with a progress bar, and write the model file; returns the exit code."""
+    """Train by a plan, with a progress bar, and write the model file; returns the exit code.
+
+    Args:
+        protocol: Its name, for the card.
+        config: What `configure` gave.
+        make_plan: Reads the data with so many threads.
+        options: Values of ``protocol_options``.
+    """
     from esrface.cli.console import make_console
     from esrface.threads import resolve_threads
     from esrface.training.distributed import ranks_of_torchrun
     from esrface.training.protocols.export import export_run
     from esrface.training.protocols.run import Training, check_place, train_plan
 
+    out, threads, resume = options["out"], resolve_threads(options["threads"]), options["resume"]
     console = make_console()
-    with ranks_of_torchrun(device) as (ranks, own_device), TrainingProgress(console, 1) as progress:
+    with (
+        ranks_of_torchrun(options["device"]) as (ranks, own_device),
+        TrainingProgress(console, 1) as progress,
+    ):
         console.quiet = not ranks.is_first
         # Before the data are read, which may take minutes.
         check_place(out, config, resume)
-        plan = make_plan(resolve_threads(threads))
+        plan = make_plan(threads)
         training = Training(
             device=own_device,
             ranks=ranks,
-            threads=resolve_threads(threads),
+            threads=threads,
             resume=resume,
-            legacy=legacy,
-            tensorboard=tensorboard,
+            legacy=options["legacy"],
+            tensorboard=options["tensorboard"],
             progress=progress.show if ranks.is_first else None,
             report=lambda epoch: progress.line(epoch_line(epoch)),
         )
         trainer = train_plan(plan, out, config, training)
         if ranks.is_first:
-            export_run(trainer.network, plan, out, config, protocol=protocol, name=name or out.resolve().name)
+            name = options["name"] or out.resolve().name
+            export_run(trainer.network, plan, out, config, protocol=protocol, name=name)
             figures = ", ".join(
                 f"{figure.replace('_', ' ')} {value:.4f}"
                 for figure, value in trainer.judge(trainer.network, plan.valid).ensemble.items()

@@ -30,20 +30,7 @@ from esrface.cli.training import prepare_torch
 @esr9_options(
     "The network that knows the emotions: a run, or a folder of the original's weights.  [required]"
 )
-def command(
-    data: Path,
-    out: Path,
-    resume: bool,
-    init: str | None,
-    recipe: Path | None,
-    assignments: tuple[str, ...],
-    device: str,
-    threads: int | None,
-    name: str | None,
-    legacy: bool,
-    tensorboard: bool,
-    **settings: Any,
-) -> int:
+def command(data: Path, **options: Any) -> int:
     """Train the layers for valence and arousal by the paper's protocol on AffectNet.
 
     All else is frozen. Each branch sees a fresh sample of at most 5,000 images of a quadrant.
@@ -52,24 +39,18 @@ def command(
     network of each stage, a checkpoint to go on from, and at the end weights.safetensors, model.onnx and
     card.json. Several GPUs: torchrun --nproc-per-node N -m esrface train …
     """
-    prepare_torch(device, threads, tensorboard=tensorboard)
+    prepare_torch(options["device"], options["threads"], tensorboard=options["tensorboard"])
     from esrface.training.protocols.affectnet import continuous_plan
     from esrface.training.protocols.config import AffectNetContinuousConfig
 
-    if init is None and recipe is None:
+    if options["init"] is None and options["recipe"] is None:
         raise click.UsageError(
             "give --init: a run of esrface train affectnet-discrete, or a folder of the original's weights"
         )
-    config = configure(AffectNetContinuousConfig, recipe, init, assignments, settings)
+    config = configure(AffectNetContinuousConfig, options)
     return train_protocol(
         "affectnet-continuous",
         config,
         lambda readers: continuous_plan(data, config, threads=readers),
-        out=out,
-        device=device,
-        name=name,
-        threads=threads,
-        tensorboard=tensorboard,
-        resume=resume,
-        legacy=legacy,
+        options,
     )

@@ -32,20 +32,7 @@ from esrface.cli.training import prepare_torch
 )
 @protocol_options("Folder with Training_Labeled/ and Validation/, as esrface data affectnet writes it.")
 @esr9_options("Where base and branches begin: the original's weights or a run.  [default: none]")
-def command(
-    data: Path,
-    out: Path,
-    resume: bool,
-    init: str | None,
-    recipe: Path | None,
-    assignments: tuple[str, ...],
-    device: str,
-    threads: int | None,
-    name: str | None,
-    legacy: bool,
-    tensorboard: bool,
-    **settings: Any,
-) -> int:
+def command(data: Path, **options: Any) -> int:
     """Train ESR-9 by the paper's protocol on AffectNet's emotions.
 
     Shared layers and one branch first, then a new branch a stage, each on a fresh sample of at most 5,000
@@ -55,20 +42,14 @@ def command(
     network of each stage, a checkpoint to go on from, and at the end weights.safetensors, model.onnx and
     card.json. Several GPUs: torchrun --nproc-per-node N -m esrface train …
     """
-    prepare_torch(device, threads, tensorboard=tensorboard)
+    prepare_torch(options["device"], options["threads"], tensorboard=options["tensorboard"])
     from esrface.training.protocols.affectnet import discrete_plan
     from esrface.training.protocols.config import AffectNetDiscreteConfig
 
-    config = configure(AffectNetDiscreteConfig, recipe, init, assignments, settings)
+    config = configure(AffectNetDiscreteConfig, options)
     return train_protocol(
         "affectnet-discrete",
         config,
         lambda readers: discrete_plan(data, config, threads=readers),
-        out=out,
-        device=device,
-        name=name,
-        threads=threads,
-        tensorboard=tensorboard,
-        resume=resume,
-        legacy=legacy,
+        options,
     )

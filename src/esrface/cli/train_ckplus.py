@@ -52,20 +52,7 @@ from esrface.cli.training import NETWORK, TrainingProgress, prepare_torch
     help="Trial 0 to 9, whose fold is the test; may be given several times.  [default: all ten]",
 )
 @option(NETWORK, "--init", metavar="RUN|none", help="Where the networks begin.  [default: none]")
-def command(
-    data: Path,
-    out: Path,
-    resume: bool,
-    init: str | None,
-    recipe: Path | None,
-    assignments: tuple[str, ...],
-    device: str,
-    threads: int | None,
-    name: str | None,
-    legacy: bool,
-    tensorboard: bool,
-    **settings: Any,
-) -> int:
+def command(data: Path, out: Path, name: str | None, **options: Any) -> int:
     """Compare a single network, a traditional ensemble and ESR-4 on CK+.
 
     Ten trials with subjects of their own for training, validation and test. At the end stands the table:
@@ -74,16 +61,19 @@ def command(
     A run folder holds config.yaml, results.csv, table.md, a run for every trial, and as model.onnx and
     card.json the network with the best validation.
     """
-    count = prepare_torch(device, threads, tensorboard=tensorboard)
+    count = prepare_torch(options["device"], options["threads"], tensorboard=options["tensorboard"])
     from esrface.cli.console import make_console
     from esrface.training.distributed import ranks_of_torchrun
     from esrface.training.protocols.config import CkPlusConfig
     from esrface.training.protocols.run import Training
     from esrface.training.protocols.trials import TABLE, Result, train_ckplus
 
-    config = configure(CkPlusConfig, recipe, init, assignments, settings)
+    config = configure(CkPlusConfig, options)
     console = make_console()
-    with ranks_of_torchrun(device) as (ranks, own_device), TrainingProgress(console, 1) as progress:
+    with (
+        ranks_of_torchrun(options["device"]) as (ranks, own_device),
+        TrainingProgress(console, 1) as progress,
+    ):
         console.quiet = not ranks.is_first
 
         def told(result: Result) -> None:
@@ -96,9 +86,9 @@ def command(
             device=own_device,
             ranks=ranks,
             threads=count,
-            resume=resume,
-            legacy=legacy,
-            tensorboard=tensorboard,
+            resume=options["resume"],
+            legacy=options["legacy"],
+            tensorboard=options["tensorboard"],
             progress=progress.show if ranks.is_first else None,
             report=lambda epoch: progress.line(epoch_line(epoch)),
         )

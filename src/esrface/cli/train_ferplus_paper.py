@@ -30,20 +30,7 @@ from esrface.cli.training import prepare_torch
     "Folder with the training and validation splits: zips, Microsoft's or the original's layout."
 )
 @esr9_options("A folder of the original's weights, a run of affectnet-discrete, or none.  [required]")
-def command(
-    data: Path,
-    out: Path,
-    resume: bool,
-    init: str | None,
-    recipe: Path | None,
-    assignments: tuple[str, ...],
-    device: str,
-    threads: int | None,
-    name: str | None,
-    legacy: bool,
-    tensorboard: bool,
-    **settings: Any,
-) -> int:
+def command(data: Path, **options: Any) -> int:
     """Fine-tune ESR-9 by the paper's protocol on FER+.
 
     One more branch a stage, each on a fresh sample of at most 5,000 images of an emotion (majority rule).
@@ -53,24 +40,18 @@ def command(
     network of each stage, a checkpoint to go on from, and at the end weights.safetensors, model.onnx and
     card.json. Several GPUs: torchrun --nproc-per-node N -m esrface train …
     """
-    prepare_torch(device, threads, tensorboard=tensorboard)
+    prepare_torch(options["device"], options["threads"], tensorboard=options["tensorboard"])
     from esrface.training.protocols.config import FerPlusPaperConfig
     from esrface.training.protocols.ferplus_paper import ferplus_plan
 
-    if init is None and recipe is None:
+    if options["init"] is None and options["recipe"] is None:
         raise click.UsageError(
             "give --init: a folder of the original's weights, a run of affectnet-discrete, or none"
         )
-    config = configure(FerPlusPaperConfig, recipe, init, assignments, settings)
+    config = configure(FerPlusPaperConfig, options)
     return train_protocol(
         "ferplus-paper",
         config,
         lambda _: ferplus_plan(data, config),
-        out=out,
-        device=device,
-        name=name,
-        threads=threads,
-        tensorboard=tensorboard,
-        resume=resume,
-        legacy=legacy,
+        options,
     )
