@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # tiny networks: a second thread would only wait
 
 from esrface.datasets.augment import Augmentation, augment, plain_view  # noqa: E402
+from esrface.datasets.degrade import Degradation  # noqa: E402
 from esrface.datasets.ferplus import load_ferplus  # noqa: E402
 from esrface.emotions import EMOTIONS  # noqa: E402
 from esrface.errors import DataError  # noqa: E402
@@ -23,7 +24,7 @@ from esrface.training.config import TrainConfig, load_config  # noqa: E402
 from esrface.training.ferplus import METRICS, build_network, train_ferplus, training_faces  # noqa: E402
 from esrface.training.loss import ensemble_loss  # noqa: E402
 from esrface.training.teacher import WEIGHTS, load_network  # noqa: E402
-from esrface.training.trainer import learning_rate_share  # noqa: E402
+from esrface.training.trainer import Trainer, learning_rate_share  # noqa: E402
 
 STILL = Augmentation(
     rotation_deg=0, scale_log=0, shift=0, shear=0, contrast=(1, 1), brightness=0, erase_probability=0
@@ -63,17 +64,18 @@ def curve(run: Path) -> list[dict[str, str]]:
 
 def test_it_learns_and_a_killed_run_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    train_ferplus(data, whole, SHORT)
+    config = replace(SHORT, mixup=0.2, degradation=Degradation(blur_probability=0.2, noise_probability=0.2))
+    train_ferplus(data, whole, config)
 
     def kill(epoch: int, done: int, _total: int) -> None:
         if epoch == 2 and done > 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_ferplus(data, torn, SHORT, progress=kill)
+        train_ferplus(data, torn, config, progress=kill)
     assert len(curve(torn)) == 1
     assert not (torn / WEIGHTS).exists()
-    train_ferplus(data, torn, SHORT, resume=True)
+    train_ferplus(data, torn, config, resume=True)
     assert curve(torn) == curve(whole)
     assert (torn / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
     losses = [float(row["loss"]) for row in curve(whole)]
@@ -97,6 +99,33 @@ def test_a_finished_run_can_teach_and_give_its_base(data: Path, tmp_path: Path) 
     assert curve(alone)[0]["loss"] != curve(student)[0]["loss"]
     with pytest.raises(DataError, match="not the configuration"):
         train_ferplus(data, tmp_path / "lost", replace(SHORT, teachers=(str(tmp_path / "nowhere"),)))
+
+
+def first_views(data: Path, config: TrainConfig) -> torch.Tensor:
+    """What a teacher sees of the first batch, (N, 1, S, S) in 0-255."""
+    seen: list[torch.Tensor] = []
+
+    def teacher(pixels: torch.Tensor) -> torch.Tensor:
+        seen.append(pixels.clone())
+        return torch.full((len(pixels), len(EMOTIONS)), 1 / len(EMOTIONS))
+
+    faces = training_faces(data)
+    trainer = Trainer(build_network(config, faces), faces, config, torch.device("cpu"), [teacher])
+    next(trainer.epochs())
+    return seen[0]
+
+
+def test_teachers_see_faces_before_they_become_worse_pictures_but_mixtures_as_they_are(data: Path) -> None:
+    plain = first_views(data, SHORT)
+    noisy = replace(SHORT, degradation=Degradation(noise_probability=1.0, noise_deviation=(0.2, 0.3)))
+    assert torch.equal(first_views(data, noisy), plain)
+    mixed, other = first_views(data, replace(SHORT, mixup=1.0)), plain.roll(1, 0)
+    # Each mixture is its own face and a share of up to a half of another one.
+    share = ((mixed - plain) * (other - plain)).sum((1, 2, 3)) / (other - plain).square().sum((1, 2, 3))
+    assert (share > 0).all()
+    assert (share <= 0.5).all()
+    assert share.std() > 0.05
+    assert torch.allclose(mixed, plain.lerp(other, share.view(-1, 1, 1, 1)), atol=1e-2)
 
 
 def test_limbs_start_where_they_are_told_and_each_has_its_teacher(

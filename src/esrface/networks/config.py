@@ -205,6 +205,11 @@ def esr_mobile_tree(fork: int = 5, blocks: int = 9, limbs: int = 3) -> NetworkCo
     )
 
 
+def esr_mobile_limbs() -> NetworkConfig:
+    """The tree with limbs that reach as far as `esr_mobile`'s base: no branch knows less than there."""
+    return replace(esr_mobile_tree(blocks=11), name="esr9-mobile-limbs")
+
+
 def esr_lab(level: int = 3) -> NetworkConfig:
     """ESR-4 "in the lab" as published, for 96x96 grey faces: branches start after ``level`` convolutions.
 
@@ -248,6 +253,7 @@ NETWORKS: Mapping[str, Callable[[], NetworkConfig]] = {
     "esr9-mobile": esr_mobile,
     "esr9-mobile-halves": esr_mobile_halves,
     "esr9-mobile-tree": esr_mobile_tree,
+    "esr9-mobile-limbs": esr_mobile_limbs,
     "esr9-small": esr_small,
     "esr9-published": esr_published,
     "esr4-lab": esr_lab,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 import yaml
 
 from esrface.datasets.augment import Augmentation
+from esrface.datasets.degrade import Degradation
 from esrface.errors import DataError
 
 ADVOCATES = (0.0, 0.0, 0.0, 0.15, 0.15, 0.3, 0.3, 0.5, 0.5)
@@ -58,7 +59,12 @@ class TrainConfig:
     """The network sees ``(pixel - mean) / std``, pixels in 0-255."""
     precision: str = "auto"
     """``"fp32"``, ``"bf16"`` or ``"auto"``: bf16 where the hardware computes in it."""
+    mixup: float = 0.0
+    """Share of the images that another one is mixed into (Zhang et al., 2018), votes alike: at a weight that
+    is even in 0 to 0.5. Teachers see the mixture, as their students do."""
     augmentation: Augmentation = field(default_factory=Augmentation)
+    degradation: Degradation = field(default_factory=Degradation)
+    """Applied after teachers have looked."""
 
     def save(self, path: Path) -> None:
         """Write as YAML."""
@@ -86,14 +92,15 @@ def load_config(path: Path, kind: type[TrainConfig] = TrainConfig) -> TrainConfi
     """Read what `TrainConfig.save` wrote; a malformed file, or one of another kind, is a `DataError`."""
     try:
         plain: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        strengths: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in plain.pop("augmentation").items()
-        }
-        plain["augmentation"] = Augmentation(**strengths)
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
-        return kind(**plain)
+        plain["augmentation"] = Augmentation(**_tuples(plain["augmentation"]))
+        plain["degradation"] = Degradation(**_tuples(plain.get("degradation", {})))
+        return kind(**_tuples(plain))
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the configuration of a training run ({error})") from error
+
+
+def _tuples(plain: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
 
 
 def differences(one: TrainConfig, other: TrainConfig) -> list[str]:

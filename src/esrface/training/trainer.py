@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from esrface.datasets.augment import augment, plain_view
+from esrface.datasets.degrade import degrade
 from esrface.errors import DataError
 from esrface.networks.esr import ESR
 from esrface.training.config import TrainConfig
@@ -154,9 +155,11 @@ class Trainer:
         for step in range(self._steps_per_epoch):
             chosen = self._ranks.share(order[step * config.batch : (step + 1) * config.batch])
             x = augment(self.faces.pixels[chosen], self._size, config.augmentation, *self._scale, views)
+            x, votes = self._mixed(x, self.faces.targets[chosen], views)
+            targets = self._targets(x, votes)
+            x = degrade(x, config.degradation, *self._scale, views)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
                 logits = self._callable(self._input(x)).logits
-            targets = self._targets(x, chosen)
             loss = ensemble_loss(logits.float(), targets, self._kept[chosen], self.adjustment, self._ranks)
             value = self._ranks.mean(loss.detach()).item()
             if not math.isfinite(value):
@@ -174,9 +177,18 @@ class Trainer:
         images = self._steps_per_epoch * config.batch
         return Epoch(self.done, total / max(1, self._steps_per_epoch), seconds, images / seconds)
 
-    def _targets(self, x: Tensor, chosen: Tensor) -> Tensor:
-        """(N, K, 8), or (N, 1, 8) where all branches learn the same: votes, and what the teachers say."""
-        votes = self.faces.targets[chosen][:, None]
+    def _mixed(self, x: Tensor, votes: Tensor, views: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Views and votes, some with another one's mixed in; the larger part stays the image's own."""
+        if not self.config.mixup:
+            return x, votes
+        coins, parts = torch.rand(2, len(x), device=x.device, generator=views)
+        other = torch.where(coins < self.config.mixup, parts / 2, torch.zeros_like(parts))
+        faces, labels = other.view(-1, 1, 1, 1), other[:, None]
+        return x.lerp(x.roll(1, 0), faces), votes.lerp(votes.roll(1, 0), labels)
+
+    def _targets(self, x: Tensor, votes: Tensor) -> Tensor:
+        """(N, K, 8), or (N, 1, 8) where all branches learn the same: votes (N, 8), and what teachers say."""
+        votes = votes[:, None]
         if not self._teachers:
             return votes
         share = self.config.teacher_share
