@@ -37,7 +37,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_model(tmp_path: Path) -> ModelFactory:
     """Function that writes a variant: ``make_model("name", affect=True, temperature=2.0)`` -> its folder.
 
-    Keywords other than ``affect``, ``maps`` and ``half`` replace keys of the card.
+    Keywords other than ``affect``, ``maps``, ``half`` and ``classes`` replace keys of the card; the network
+    has a class for each of its ``emotions`` unless ``classes`` says otherwise.
     """
 
     def make(name: str = "variant", **options: Any) -> Path:
@@ -57,10 +58,18 @@ def face_picture() -> NDArray[np.uint8]:
 
 
 def write_model(
-    folder: Path, *, affect: bool = False, maps: bool = True, half: bool = False, **card: Any
+    folder: Path,
+    *,
+    affect: bool = False,
+    maps: bool = True,
+    half: bool = False,
+    classes: int | None = None,
+    **card: Any,
 ) -> Path:
     """Write ``model.onnx`` and its ``card.json`` into ``folder`` and return it."""
-    content = tiny_network(affect=affect, maps=maps, half=half).SerializeToString()
+    classes = classes or len(card.get("emotions", EMOTIONS))
+    network = tiny_network(affect=affect, maps=maps, half=half, classes=classes)
+    content = network.SerializeToString()
     (folder / "model.onnx").write_bytes(content)
     described = {**tiny_card(), "sha256": hashlib.sha256(content).hexdigest(), **card}
     (folder / "card.json").write_text(json.dumps(described), encoding="utf-8")
@@ -100,7 +109,9 @@ def tiny_card() -> dict[str, Any]:
     }
 
 
-def tiny_network(*, affect: bool = False, maps: bool = True, half: bool = False) -> onnx.ModelProto:
+def tiny_network(
+    *, affect: bool = False, maps: bool = True, half: bool = False, classes: int = len(EMOTIONS)
+) -> onnx.ModelProto:
     """Two shared convolutions, then per branch one convolution and a classifier as class maps (6x6)."""
     rng = np.random.default_rng(20)
     stored: list[onnx.TensorProto] = []
@@ -129,22 +140,22 @@ def tiny_network(*, affect: bool = False, maps: bool = True, half: bool = False)
     conv("input", "low", (8, 1, 3, 3), **halving)
     conv("low", "base", (12, 8, 3, 3), **halving)
     conv("base", "branches", (BRANCHES * 4, 12, 3, 3), **halving)
-    classifiers = weight(BRANCHES * 8, 4, 1, 1)
+    classifiers = weight(BRANCHES * classes, 4, 1, 1)
     nodes.append(helper.make_node("Conv", ["branches", classifiers], ["flat"], group=BRANCHES))
     nodes.append(helper.make_node("ReduceMean", ["flat"], ["pooled"], axes=[2, 3], keepdims=0))
-    shape = constant(np.array([-1, BRANCHES, 8], dtype=np.int64))
+    shape = constant(np.array([-1, BRANCHES, classes], dtype=np.int64))
     nodes.append(helper.make_node("Reshape", ["pooled", shape], ["means"]))
-    bias = constant(rng.normal(0, 0.3, (1, BRANCHES, 8)).astype(np.float32))
+    bias = constant(rng.normal(0, 0.3, (1, BRANCHES, classes)).astype(np.float32))
     nodes.append(helper.make_node("Add", ["means", bias], ["logits"]))
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", BRANCHES, 8])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", BRANCHES, classes])]
     if maps:
-        form = constant(np.array([-1, BRANCHES, 8, SIZE // 8, SIZE // 8], dtype=np.int64))
+        form = constant(np.array([-1, BRANCHES, classes, SIZE // 8, SIZE // 8], dtype=np.int64))
         nodes.append(helper.make_node("Reshape", ["flat", form], ["class_maps"]))
-        shape_of_maps = ["N", BRANCHES, 8, SIZE // 8, SIZE // 8]
+        shape_of_maps = ["N", BRANCHES, classes, SIZE // 8, SIZE // 8]
         outputs.append(helper.make_tensor_value_info("class_maps", TensorProto.FLOAT, shape_of_maps))
     if affect:
         nodes.append(
-            helper.make_node("MatMul", ["logits", constant(np.eye(8, 2, dtype=np.float32))], ["affect"])
+            helper.make_node("MatMul", ["logits", constant(np.eye(classes, 2, dtype=np.float32))], ["affect"])
         )
         outputs.append(helper.make_tensor_value_info("affect", TensorProto.FLOAT, ["N", BRANCHES, 2]))
     inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 1, SIZE, SIZE])]

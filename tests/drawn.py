@@ -22,8 +22,11 @@ MOUTHS = {
     "Disgust": (-4, 3),
     "Anger": (-6, 1),
     "Contempt": (4, 1),
+    "Winking": (0, 2),
+    "Yawning": (0, 17),
 }
-"""Bend (upwards positive) and opening of the mouth, in pixels of a 48-pixel face."""
+"""Bend (upwards positive) and opening of the mouth, in pixels of a 48-pixel face; the eight emotions, and two
+expressions that are none of them."""
 
 
 def drawn_face(emotion: str, seed: int, size: int = 48) -> np.ndarray:
@@ -37,8 +40,9 @@ def drawn_face(emotion: str, seed: int, size: int = 48) -> np.ndarray:
     bend, opening = MOUTHS[emotion]
     for side in (-1, 1):
         eye = (int(x + side * 7 * scale), int(y - 5 * scale))
-        cv2.ellipse(canvas, eye, (3 * scale, int((2 + opening / 4) * scale)), 0, 0, 360, 20, -1)
-        brow = int((11 + opening / 3) * scale)
+        open_eye = 0 if emotion == "Winking" and side < 0 else 2 + min(opening, 9) / 4
+        cv2.ellipse(canvas, eye, (3 * scale, max(3, int(open_eye * scale))), 0, 0, 360, 20, -1)
+        brow = int((11 + min(opening, 9) / 3) * scale)
         tilt = side * scale * (3 if emotion == "Anger" else -2 if emotion in ("Sad", "Fear") else 0)
         cv2.line(
             canvas,

@@ -9,9 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from drawn import drawn_face
+from drawn import MOUTHS, drawn_face
 from esrface.datasets.ckplus import CODES
-from esrface.emotions import EMOTIONS
 
 
 def write_picture(path: Path, pixels: np.ndarray) -> None:
@@ -24,10 +23,10 @@ def write_folder(root: Path, counts: Mapping[str, Mapping[str, int]], size: int 
     """``{split: {folder name: pictures}}``; the folder's first letters name the emotion drawn."""
     for number, (split, classes) in enumerate(counts.items()):
         for name, count in classes.items():
-            drawn = next(emotion for emotion in EMOTIONS if emotion[:3].lower() == name[:3].lower())
+            drawn = next(shown for shown in MOUTHS if shown[:3].lower() == name[:3].lower())
             (root / split / name).mkdir(parents=True, exist_ok=True)
             for index in range(count):
-                seed = 10_000 * number + 100 * EMOTIONS.index(drawn) + index
+                seed = 10_000 * number + 100 * list(MOUTHS).index(drawn) + index
                 write_picture(root / split / name / f"{index:03}.png", drawn_face(drawn, seed, size))
     return root
 

@@ -18,11 +18,12 @@ def make_face(
     affect_source: str = "network",
     branches: int = 9,
     dissenters: int = 2,
+    emotions: tuple[str, ...] = EMOTIONS,
 ) -> Face:
     """A face whose last ``dissenters`` branches say Neutral; the rest of the probability is shared evenly."""
-    index = EMOTIONS.index(emotion)
-    probabilities = np.full(8, (1 - confidence) / 7, dtype=np.float32)
-    probabilities[index] = confidence
+    classes = len(emotions)
+    probabilities = np.full(classes, (1 - confidence) / (classes - 1), dtype=np.float32)
+    probabilities[emotions.index(emotion)] = confidence
     own = [emotion] * (branches - dissenters) + ["Neutral"] * dissenters
     affect = np.tile(np.float32([valence, arousal]), (branches, 1))
     return Face(
@@ -41,5 +42,6 @@ def make_face(
             branch_emotions=tuple(own),
             branch_probabilities=np.tile(probabilities, (branches, 1)),
             branch_affect=affect,
+            emotions=emotions,
         ),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawn import drawn_face
+from esrface.emotions import EMOTIONS
 from esrface.results import Box
 from esrface.saliency import Saliency
 from esrface.screen.scene import Moment, Scene
@@ -31,20 +32,27 @@ def drawn_room(faces: int = 2) -> Image:
     return wall
 
 
-def tracked(number: int, *, branches: int = 9, affect_source: str = "circumplex") -> TrackedFace:
-    """The face in the box of that number (from 0) with maps; its track is one more."""
+def tracked(
+    number: int, *, branches: int = 9, affect_source: str = "circumplex", new: tuple[str, ...] = ()
+) -> TrackedFace:
+    """The face in the box of that number (from 0) with maps; its track is one more.
+
+    Of a model with ``new`` classes it shows one of them, as long as there are some.
+    """
+    emotions = (*EMOTIONS, *new)
     made = make_face(
-        EMOTIONS_SHOWN[number],
+        (*new, *EMOTIONS_SHOWN)[number],
         confidence=0.75 - 0.2 * number,
         valence=0.5 - 0.6 * number,
         branches=branches,
         dissenters=branches // 4,
         affect_source=affect_source,
         box=BOXES[number],
+        emotions=emotions,
     )
-    maps = np.random.default_rng(number).normal(size=(branches, 8, 6, 6)).astype(np.float32)
+    maps = np.random.default_rng(number).normal(size=(branches, len(emotions), 6, 6)).astype(np.float32)
     expression = made.expression
-    saliency = Saliency(maps, expression.emotion, expression.branch_emotions)
+    saliency = Saliency(maps, expression.emotion, expression.branch_emotions, emotions)
     return TrackedFace(made.box, 0.9, None, expression, saliency, track_id=number + 1)
 
 
@@ -65,9 +73,10 @@ def scene(
     past: int | None = 40,
     branches: int = 9,
     affect_source: str = "circumplex",
+    new: tuple[str, ...] = (),
 ) -> Scene:
     """A scene with so many faces and so long a past (None: a single picture)."""
-    there = tuple(tracked(n, branches=branches, affect_source=affect_source) for n in range(faces))
+    there = tuple(tracked(n, branches=branches, affect_source=affect_source, new=new) for n in range(faces))
     place = "picture 1" if past is None else "7.80 s, frame 234"
     history = None if past is None else moments(past)
     return Scene(title, drawn_room(faces), there, place, history, "room")

@@ -193,5 +193,5 @@ def test_recognition_options_can_be_shared(capsys: pytest.CaptureFixture[str]) -
 
     other.main(["--no-mirror"], standalone_mode=False)
     assert capsys.readouterr().out == (
-        "['abstain_below', 'batch_norm', 'cuda', 'device', 'mirror', 'model', 'threads', 'vote']\n"
+        "['abstain_below', 'batch_norm', 'cuda', 'device', 'mirror', 'model', 'prior', 'threads', 'vote']\n"
     )

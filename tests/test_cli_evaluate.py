@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 
 from drawn import write_ferplus
 from esrface.cli import main
+from esrface.cli.evaluation import check_place
+from esrface.errors import OutputError
 from esrface.models.registry import DEFAULT_MODEL, resolve_model, shipped_names
+from unprivileged import reachable_folder, unprivileged
 
 DRAWN = ["Happy", "Sad", "NF", "Neutral", "Anger", "Happy", "unknown", "Surprise"]
 FILES = ["charts", "confusion.png", "predictions.csv", "report.html", "report.json", "report.md"]
@@ -70,6 +74,21 @@ def test_for_people_there_is_a_table_on_stderr(
     assert record["protocol"] in seen.err
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    data: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(_arguments(data, tiny_model, "--out", str(tmp_path / "file" / "report"))) == 2
+    seen = capsys.readouterr().err
+    assert seen.endswith("a part of its path is a file, not a folder\n")
+    assert "accuracy" not in seen
+    with reachable_folder() as folder:
+        (folder / "locked").mkdir(mode=0o555)
+        with unprivileged(), pytest.raises(OutputError, match="permission denied; write to another place"):
+            check_place(folder / "locked" / "below" / "report", ["one"], overwrite=False)
+        assert not list((folder / "locked").iterdir())
+
+
 def test_options_reach_the_inference(
     data: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,8 +138,12 @@ def test_a_report_folder_that_is_a_file_is_refused_before_the_work(
 def test_figures_are_shown_where_the_report_cannot_be_written(
     data: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (data.parent / "report").write_text("a file")
-    assert main(_arguments(data, tiny_model, "--json", "--out", str(data.parent / "report" / "in"))) == 2
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        assert main(_arguments(data, tiny_model, "--json", "--out", str(data.parent / "report"))) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     seen = capsys.readouterr()
     assert json.loads(seen.out)["images"] == 6
     assert "cannot write" in seen.err.splitlines()[-1]

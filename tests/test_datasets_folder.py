@@ -141,10 +141,13 @@ def test_an_empty_class_folder_is_a_problem_that_the_caller_judges(tmp_path: Pat
         (lambda root: (root / "train").mkdir(), "no folders of emotions here"),
         (
             lambda root: [
-                (root / "train" / name).mkdir(parents=True) for name in ("happy", "bored", "Zoned out")
+                (root / "train" / name).mkdir(parents=True)
+                for name in ("happy", "deep-thought", "Deep thought")
             ],
-            "2 folders of no known emotion: Zoned out, bored; models answer with eight emotions and no",
+            "names of folders must not hold both 'Deep thought' and 'deep-thought': each would have the "
+            "column p_deep_thought; rename one",
         ),
+        (lambda root: (root / "train" / "a\x07b").mkdir(parents=True), r"printable texts without blanks"),
     ],
 )
 def test_what_is_no_data_set_is_one_line(tmp_path: Path, prepare: object, said: str) -> None:
@@ -157,12 +160,59 @@ def test_what_is_no_data_set_is_one_line(tmp_path: Path, prepare: object, said: 
     assert "\n" not in str(caught.value)
 
 
-def test_the_line_on_unknown_folders_names_the_eight_and_their_synonyms(tmp_path: Path) -> None:
-    (tmp_path / "train" / "bored").mkdir(parents=True)
+def test_the_line_on_a_folder_without_classes_names_the_eight_and_their_synonyms(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir(parents=True)
     with pytest.raises(DataError) as caught:
         list_folder(tmp_path, "train")
     for word in (*EMOTIONS, "sadness", "angry", "happiness", "fearful"):
         assert word in str(caught.value)
+
+
+def test_other_names_are_new_classes_behind_the_eight(tmp_path: Path) -> None:
+    picture = drawn_face("Neutral", 1)
+    for place in ("train/zoned out", "train/Bored", "training/bored", "train/smiling", "valid/BORED"):
+        write_picture(tmp_path / place / "a.png", picture)
+    listed = list_folder(tmp_path, "train")
+    assert listed.emotions == (*EMOTIONS, "Bored", "zoned out")
+    assert listed.counts.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 2, 1]
+    assert listed.doubts == ()
+    valid = list_folder(tmp_path, "valid", emotions=listed.emotions)
+    assert [picture.label for picture in valid.pictures] == [8]
+    with pytest.raises(
+        DataError, match="the model 'plain' has no class for the folder 'BORED', only Neutral, Happy, "
+    ) as caught:
+        list_folder(tmp_path, "valid", emotions=EMOTIONS, of="the model 'plain'")
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_of_a_table_are_new_classes_without_the_blanks_around_them(tmp_path: Path) -> None:
+    table = tmp_path / "faces.csv"
+    table.write_text(
+        "path,label,split\na.png, Deep thought,train\nb.png,deep thought ,train\nc.png,joy,train\n"
+    )
+    listed = list_folder(table, "train")
+    assert listed.emotions == (*EMOTIONS, "Deep thought")
+    assert [picture.label for picture in listed.pictures] == [8, 8, EMOTIONS.index("Happy")]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("hapy", "Happy"),
+        ("Supprise", "Surprise"),
+        ("03_angery", "Anger"),
+        ("hapiness", "Happy"),
+        ("bored", None),
+        ("tired", None),
+        ("Thinking", None),
+        ("calm", None),
+        ("laughing", None),
+    ],
+)
+def test_a_slip_for_one_of_the_eight_is_told(tmp_path: Path, name: str, meant: str | None) -> None:
+    (tmp_path / "train" / name).mkdir(parents=True)
+    expected = f"folder '{name}' is taken as a new class; if you mean {meant} rename it"
+    assert list_folder(tmp_path, "train").doubts == (() if meant is None else (expected,))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +221,7 @@ def test_the_line_on_unknown_folders_names_the_eight_and_their_synonyms(tmp_path
         ("path,label\na.png,happy\n", "it lacks split"),
         ("path,label,split\na.png,happy\n", "line 2 has 2 of 3 cells"),
         ("path,label,split\na.png,happy,trian\n", "line 2: unknown split 'trian': did you mean 'train'?"),
-        ("path,label,split\na.png,bored,train\n", "1 label of no known emotion: bored"),
+        ("path,label,split\na.png, ,train\n", "names of labels must be printable texts without blanks"),
         ("path,label,split\na.png,happy,valid\n", "no line has the split train"),
         ("", "it lacks path, label, split"),
     ],

@@ -47,6 +47,23 @@ def affectnet(tmp_path: Path) -> Path:
 # AffectNet
 
 
+def test_where_nothing_can_be_prepared_that_is_an_error(
+    affectnet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["data", "affectnet", "--set", "training", "--annotations", str(affectnet), "--threads", "1"]
+    # Pictures that are not unpacked: as many lines would say so as the table has.
+    (tmp_path / "empty").mkdir()
+    assert main([*words, "--images", str(tmp_path / "empty"), "--out", str(tmp_path / "one")]) == 2
+    said = capsys.readouterr().err
+    assert "none of 4 could be prepared" in said
+    assert f"the first is line 2, 1/a.jpg: cannot read {tmp_path / 'empty' / '1' / 'a.jpg'}" in said
+    assert said.count("\n") == 1
+    table = affectnet / "Manually_training.csv"
+    table.write_text(table.read_text().splitlines()[0] + "\n")
+    assert main([*words, "--images", str(affectnet), "--out", str(tmp_path / "two")]) == 2
+    assert "no picture is listed" in capsys.readouterr().err
+
+
 def test_faces_are_cut_out_and_named_by_their_labels(affectnet: Path, tmp_path: Path) -> None:
     done = prepare_affectnet(affectnet, affectnet, tmp_path / "out", "training", threads=2)
     folder = tmp_path / "out" / "Training_Labeled"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from conftest import BRANCHES, SIZE, ModelFactory, tiny_network
+from esrface.emotions import EMOTIONS
 from esrface.engine import create_engine, run_views
 from esrface.engine.onnx import CHUNK, OnnxEngine
 from esrface.errors import DeviceError, InputError, ModelError
@@ -111,6 +112,7 @@ def test_float16_weights_run_in_float32(make_model: ModelFactory, engine: OnnxEn
     ("options", "line"),
     [
         ({"branches": 8}, "it has 9 branches, the card says 8"),
+        ({"emotions": [*EMOTIONS, "Bored"], "classes": 8}, "it has 8 classes, the card names 9"),
         ({"affect_source": "network"}, "it has no affect output, the card says affect_source network"),
         (
             {
@@ -205,17 +207,23 @@ def network_with(change: str) -> onnx.ModelProto:
         value["input"].type.tensor_type.shape.dim[2].dim_param = "height"
     elif change == "no logits":
         model.graph.output.remove(value["logits"])
-    elif change == "seven emotions":
-        rows = numpy_helper.from_array(np.arange(7), "rows")
-        model.graph.initializer.append(rows)
-        model.graph.node.append(helper.make_node("Gather", ["logits", "rows"], ["seven"], axis=2))
-        model.graph.output.remove(value["logits"])
-        model.graph.output.append(helper.make_tensor_value_info("seven", TensorProto.FLOAT, ["N", 9, 7]))
+    elif change == "any emotions":
+        # How many of them there are depends on the face.
         for node in model.graph.node:
-            node.output[:] = ["eight" if name == "logits" else name for name in node.output]
-            node.input[:] = ["eight" if name == "logits" else name for name in node.input]
-            node.output[:] = ["logits" if name == "seven" else name for name in node.output]
-        model.graph.output[-1].name = "logits"
+            node.output[:] = ["all" if name == "logits" else name for name in node.output]
+            node.input[:] = ["all" if name == "logits" else name for name in node.input]
+        bright = helper.make_node("Greater", ["all", "all"], ["bright"])
+        model.graph.node.extend(
+            [
+                bright,
+                helper.make_node("NonZero", ["bright"], ["where"]),
+                helper.make_node("Shape", ["where"], ["count"], start=1),
+                helper.make_node("Expand", ["first", "count"], ["chosen"]),
+                helper.make_node("Gather", ["all", "chosen"], ["logits"], axis=2),
+            ]
+        )
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.int64), "first"))
+        value["logits"].type.tensor_type.shape.dim[2].dim_param = "C"
     elif change == "double":
         model.graph.node.append(helper.make_node("Cast", ["logits"], ["affect64"], to=TensorProto.DOUBLE))
         model.graph.output.remove(value["affect"])
@@ -233,7 +241,7 @@ def network_with(change: str) -> onnx.ModelProto:
         ("free size", "expected one input 'input' (N, C, S, S) of float32 with C and S fixed"),
         ("fixed batch", "expected an input for any number of faces (its batch axis is fixed)"),
         ("no logits", "expected an output 'logits' of 3 axes of float32"),
-        ("seven emotions", "expected an output 'logits' whose last axis is 8, not 7"),
+        ("any emotions", "expected an output 'logits' (N, K, E) with K and E fixed"),
         ("double", "expected an output 'affect' of 3 axes of float32"),
     ],
 )

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -109,6 +110,34 @@ def test_affectnet_without_values_has_no_affect(tmp_path: Path, recognizer: Reco
     assert "label_valence" in predictions_csv(found).splitlines()[0]
 
 
+def test_affectnet_without_copies(tmp_path: Path, tiny_model: Path, recognizer: Recognizer) -> None:
+    write_prepared_affectnet(tmp_path, {"validation": 2})
+    faces = sorted((tmp_path / "Validation" / "0").glob("*.jpg"))
+    training = tmp_path / "Training_Labeled" / "0"
+    assert evaluate_affectnet(tmp_path, "validation", recognizer).to_dict()["deduplicated"] is None
+    # Repeated within the set under another number; in training, even without a usable label there.
+    faces[4].write_bytes(faces[1].read_bytes())
+    write_prepared_affectnet(tmp_path, {"automatic": 1, "training": 1})
+    (training / "0000900s10s-2000s-2000.jpg").write_bytes(faces[6].read_bytes())
+    found = evaluate_affectnet(tmp_path, "validation", recognizer)
+    assert np.flatnonzero(~found.fresh).tolist() == [4, 6]
+    record = found.to_dict()
+    inner = record["deduplicated"]
+    assert (record["images"], inner["images"], inner["deduplicated"]) == (16, 14, None)
+    assert inner["accuracy"] == pytest.approx(found.correct[found.fresh].mean())
+    assert inner["protocol"].endswith(
+        "; without 2 images whose files are in the training set or repeated within these"
+    )
+    assert evaluate_affectnet(tmp_path, "training", recognizer).fresh is None, "what was learnt is not new"
+    # Its fourth face is drawn like the one that was copied into training.
+    automatic = evaluate_affectnet(tmp_path, "automatic", recognizer)
+    assert np.flatnonzero(~automatic.fresh).tolist() == [3]
+    (training / "no-face.jpg").write_bytes(b"")
+    warned = evaluate_affectnet(tmp_path, "validation", recognizer)
+    assert warned.fresh is None
+    assert "the training set cannot be used" in warned.warnings[-1]
+
+
 def test_affectnet_bad_input_is_one_line(
     affectnet: Path, tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +171,32 @@ def test_ckplus_folds_hold_their_subjects_only(ckplus: Path, recognizer: Recogni
     assert "test fold of trial 3: 8 of 80 frames, 1 subject;" in found.protocol
     with pytest.raises(InputError, match="give both, or neither"):
         evaluate_ckplus(ckplus, recognizer, trial=3)
+
+
+def test_ckplus_without_copies(tmp_path: Path, recognizer: Recognizer) -> None:
+    data = write_prepared_ckplus(tmp_path)
+    frames = data / "cohn-kanade-images"
+    for path in frames.rglob("*.png"):
+        # Drawn anew, since those of the miniature show the same face again and again.
+        seed = int("".join(filter(str.isdigit, path.stem)))
+        cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 256, (96, 96), dtype=np.uint8))
+    everyone = evaluate_ckplus(data, recognizer)
+    assert everyone.fresh.all()
+    session = frames / "S005" / "001"
+    copied = (session / "S005_001_00000005.png").read_bytes()
+    (session / "S005_001_00000004.png").write_bytes(copied)
+    (frames / "S007" / "002" / "S007_002_00000001.png").write_bytes(copied)
+    found = evaluate_ckplus(data, recognizer)
+    # In the order of a session: its last three frames, then the neutral one.
+    copies = ["S005/001/S005_001_00000005.png", "S007/002/S007_002_00000001.png"]
+    assert [name for name, new in zip(found.names, found.fresh, strict=True) if not new] == copies
+    inner = found.to_dict()["deduplicated"]
+    assert inner["images"] == 78
+    assert inner["protocol"].endswith("; without 2 images whose pixels are repeated within these")
+    # S005 is tested in trial 0, where S007 is trained on.
+    trial = evaluate_ckplus(data, recognizer, split="test", trial=0)
+    assert (trial.fresh.sum(), len(trial.fresh)) == (6, 8)
+    assert "among the trial's training frames or repeated" in trial.to_dict()["deduplicated"]["protocol"]
 
 
 def test_intervals_of_ckplus_come_from_people(ckplus: Path, recognizer: Recognizer) -> None:

@@ -52,5 +52,5 @@ def test_no_face_and_a_wrong_form() -> None:
         6,
         6,
     )
-    with pytest.raises(ValueError, match=r"expected class maps \(N, K, 8, h, w\), got \(9, 8, 6, 6\)"):
+    with pytest.raises(ValueError, match=r"expected class maps \(N, K, C, h, w\), got \(9, 8, 6, 6\)"):
         branch_maps(np.zeros((9, 8, 6, 6)), 0)

@@ -13,10 +13,11 @@ import pytest
 
 from esrface.annotate_tracks import track_color
 from esrface.canvas import PANEL, Area, Canvas
+from esrface.labels import shortened, writable
 from esrface.screen.compose import NO_FACE, Screen
 from esrface.screen.feed import ClipFeed
-from esrface.screen.parts import PLEASANT, UNPLEASANT, VALENCE, shortened
-from esrface.screen.scene import History, Moment, ScreenSettings, affect_of, numbered, writable
+from esrface.screen.parts import PLEASANT, UNPLEASANT, VALENCE
+from esrface.screen.scene import History, Moment, ScreenSettings, affect_of, numbered
 from esrface.screen.stage import Stage
 from esrface.screen.viewport import LARGEST, WHOLE
 from esrface.video import Frame
@@ -77,6 +78,25 @@ def test_nothing_overlaps_or_falls_off(
     assert canvas.pixels().shape == (size_wh[1], size_wh[0], 3)
     check_layout(canvas)
     assert "Contempt?" in words(canvas)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 25])
+@pytest.mark.parametrize("size_wh", [(1024, 768), (2000, 700)])
+@pytest.mark.parametrize(("branches", "saliency"), [(False, False), (False, True), (True, True)])
+def test_any_number_of_new_classes_has_room_or_is_counted(
+    count: int, size_wh: tuple[int, int], branches: bool, saliency: bool
+) -> None:
+    new = ("Confused by the question that was asked", *(f"Class {number}" for number in range(count - 1)))
+    screen = Screen(ScreenSettings(branches, saliency, abstain_below=0.9), crop)
+    canvas = screen.draw(scene(3, past=60, new=new), size_wh, hint=HINT)
+    check_layout(canvas)
+    said = words(canvas)
+    assert any(word.startswith("Con") and word.endswith("?") for word in said)
+    if not branches:
+        listed = sum(word.startswith(("Class", "Conf")) and not word.endswith("?") for word in said)
+        left_out = sum(int(word.split()[1]) for word in said if word.endswith("less probable"))
+        assert listed + left_out == count
+        assert bool(left_out) == (count > 8)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 9, 10, 12, 30])

@@ -281,7 +281,8 @@ def test_the_command_trains_and_every_command_takes_the_run(
     seen = capsys.readouterr()
     assert seen.out == ""
     lines = seen.err.splitlines()
-    assert re.match(r"epoch 1/2: loss .* images/s, best so far", lines[0])
+    assert lines[0] == "classes with their training pictures: Happy 21, Sad 21, Surprise 21"
+    assert re.match(r"epoch 1/2: loss .* images/s, best so far", lines[1])
     assert lines[-1].startswith("runs/pictures: accuracy ")
     assert "try: esrface image photo.jpg --model runs/pictures" in lines[-1]
     run = tmp_path / "runs" / "pictures"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import resource
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,10 +30,16 @@ from esrface.networks.config import NETWORKS  # noqa: E402
 from esrface.networks.esr import ESR  # noqa: E402
 from esrface.networks.original import read_original  # noqa: E402
 from esrface.networks.saved import load_saved, save_network  # noqa: E402
+from esrface.training.protocols.affectnet import discrete_plan  # noqa: E402
 from esrface.training.protocols.ckplus import ckplus_plan  # noqa: E402
-from esrface.training.protocols.config import CkPlusConfig, FerPlusPaperConfig  # noqa: E402
+from esrface.training.protocols.config import (  # noqa: E402
+    AffectNetDiscreteConfig,
+    CkPlusConfig,
+    FerPlusPaperConfig,
+)
 from esrface.training.protocols.ferplus_paper import ferplus_plan  # noqa: E402
 from esrface.training.protocols.run import Training, train_plan  # noqa: E402
+from esrface.training.recipes import save_recipe  # noqa: E402
 from esrface.training.staged import StagedTrainer, StageEpoch  # noqa: E402
 from original_layout import write_folder  # noqa: E402
 
@@ -108,6 +115,12 @@ def test_affectnet_emotions_then_valence_and_arousal(
     assert [bool(row["ensemble_accuracy"]) for row in table] == [False, True, True, True]
     assert table[2]["branch_2_accuracy"]
     assert not table[2]["branch_3_accuracy"]
+    # In training every epoch is measured, on the 32 images of its sample.
+    assert all((32 * float(row["training_ensemble_accuracy"])).is_integer() for row in table)
+    assert [bool(row["training_branch_2_loss"]) for row in table] == [False, False, True, True]
+    for row in table:
+        losses = [float(row[f"training_branch_{k + 1}_loss"]) for k in range(int(row["branches"]))]
+        assert sum(losses) == pytest.approx(float(row["loss"]), rel=1e-4)
     assert {path.name for path in (discrete / "curves").iterdir()} == CURVES
     assert len(answers(discrete)) == 3
     for branches in (1, 2, 3):
@@ -249,6 +262,32 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(ferplus: Path, tmp_path
     assert losses[-1] < losses[0]
 
 
+def test_a_run_of_an_earlier_version_is_gone_on_with(ferplus: Path, tmp_path: Path) -> None:
+    once, run = replace(SHORT, branches=2, epochs=2), tmp_path / "run"
+
+    def kill(what: str, _done: int, _total: int) -> None:
+        if what.startswith("stage 2/2, epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(ferplus, run, once, progress=kill)
+    kept = [name for name in rows(run / "metrics.csv")[0] if not name.startswith("training_")]
+    with (run / "metrics.csv").open(newline="") as file:
+        old = [{name: row[name] for name in kept} for row in csv.DictReader(file)]
+    with (run / "metrics.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, kept)
+        writer.writeheader()
+        writer.writerows(old)
+    train(ferplus, run, once, resume=True)
+    table = rows(run / "metrics.csv")
+    assert [bool(row["training_ensemble_accuracy"]) for row in table] == [False, False, False, True]
+    assert [bool(row["ensemble_accuracy"]) for row in table] == [True] * 4
+    for content in (b"a,b\n1,2\n", b"stage,epoch,mood\n1,1,good\n", b"\xff\xfe\x00"):
+        (run / "metrics.csv").write_bytes(content)
+        with pytest.raises(DataError, match=r"metrics\.csv: not "):
+            train(ferplus, run, once, resume=True)
+
+
 def test_another_configuration_is_refused_with_the_difference(ferplus: Path, tmp_path: Path) -> None:
     once = replace(SHORT, branches=1, epochs=1)
     train(ferplus, tmp_path / "run", once)
@@ -256,16 +295,50 @@ def test_another_configuration_is_refused_with_the_difference(ferplus: Path, tmp
         train(ferplus, tmp_path / "run", once)
     with pytest.raises(DataError, match=r"another configuration \(cap 6 != 7; seed 1 != 2\)"):
         train(ferplus, tmp_path / "run", replace(once, cap=7, seed=2), resume=True)
+    other = replace(once, augmentation=replace(once.augmentation, shift=0.2))
+    with pytest.raises(DataError, match=r"another configuration \(augmentation.shift 0.1 != 0.2\)"):
+        train(ferplus, tmp_path / "run", other, resume=True)
+    save_recipe(CkPlusConfig(), tmp_path / "ckplus" / "config.yaml")
+    with pytest.raises(DataError, match="ckplus: no run that this protocol can go on with"):
+        train(ferplus, tmp_path / "ckplus", once, resume=True)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"torn")
     with pytest.raises(DataError, match="not a checkpoint"):
         train(ferplus, tmp_path / "run", once, resume=True)
 
 
 def test_a_loss_that_is_no_number_says_where(ferplus: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"the loss became \w+ in stage 1 \(branch 1\), epoch 1, step \d: lower"
-    ):
-        train(ferplus, tmp_path / "run", replace(SHORT, lr=1e30))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").touch()
+    for run in (tmp_path / "runs" / "new", tmp_path / "notes"):
+        with pytest.raises(
+            DataError, match=r"the loss became \w+ in stage 1 \(branch 1\), epoch 1, step \d: lower"
+        ):
+            train(ferplus, run, replace(SHORT, lr=1e30))
+    # Nothing was learnt that could be gone on with, so the place is free for another try.
+    assert [path.name for path in tmp_path.rglob("*")] == ["notes", "mine.txt"]
+    train(ferplus, tmp_path / "notes", replace(SHORT, branches=1, epochs=1))
+
+
+def test_what_is_known_before_a_long_run_is_said_before_it(
+    affectnet: Path, ferplus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "ferplus-paper", "--data", str(ferplus), "--init", "none", *TINY, "--out", "run"]
+    assert main([*words, "--device", "cdua"]) == 2
+    assert "unknown device 'cdua': did you mean 'cuda'?" in capsys.readouterr().err
+    plan = ferplus_plan(ferplus, SHORT)
+    assert (
+        plan.warnings[0] == "no picture of Neutral, Fear, Disgust, Anger, Contempt among those for training"
+    )
+    assert discrete_plan(affectnet, AffectNetDiscreteConfig()).warnings == ()
+    # A picture that turns out to be damaged when its stage begins leaves no run behind.
+    data = shutil.copytree(affectnet, tmp_path / "data")
+    next((data / "Training_Labeled" / "0").glob("*s3s*")).write_bytes(b"torn")
+    words = ["train", "affectnet-discrete", "--data", str(data), "--out", str(tmp_path / "run"), *TINY]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "delete it and prepare the set again with --resume" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(ferplus: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -36,7 +37,7 @@ from esrface.training.protocols.config import (  # noqa: E402
     variant_shape,
 )
 from esrface.training.recipes import load_recipe, override, save_recipe  # noqa: E402
-from esrface.training.staged import StagedTrainer, take_weights  # noqa: E402
+from esrface.training.staged import StagedTrainer, as_input, take_weights  # noqa: E402
 from esrface.training.stages import Stage, growth, make_optimizer, set_modes, set_rates  # noqa: E402
 from esrface.training.tasks import Affect, Emotions  # noqa: E402
 
@@ -262,6 +263,31 @@ def test_each_stage_begins_with_the_best_of_the_one_before() -> None:
     assert not all(torch.equal(now[name], tensor) for name, tensor in last.items())
 
 
+def test_figures_in_training_are_those_of_the_images_that_are_learnt_from() -> None:
+    """At no rate to speak of and with faces as they are, training sees what a look at the same faces sees."""
+    shape = replace(tiny_wild(), affect=False)
+    pace = replace(ProtocolConfig().pace, epochs=1, later_epochs=1, lr=1e-12, trained_lr=1e-12)
+    learnt, other = faces(30), faces(18, 200)
+    still = {"freeze_batch_norm": True, "seed": 4}
+    for epoch in (trainer := trainer_of(shape, growth(3, pace), lambda stage: [learnt], **still)).epochs():
+        seen = trainer.judge(trainer.network.eval(), learnt)
+        assert len(epoch.training.branches) == epoch.stage.branches
+        told = (epoch.training.ensemble, *epoch.training.branches)
+        for figures, expected in zip(told, (seen.ensemble, *seen.branches), strict=True):
+            assert figures == pytest.approx(expected, abs=1e-2)  # sampling faces blackens their border
+    assert {figures["loss"] for figures in told} != {told[0]["loss"]}
+
+    (stage,) = ckplus_stages("level3-interleaved", replace(pace, later_epochs=0))
+    stage = replace(stage, branches=2, rates=stage.rates[:3])
+    pools = [learnt, other]
+    trainer = trainer_of(shape, [stage], lambda stage: pools, **still)
+    (epoch,) = trainer.epochs()
+    assert epoch.training.ensemble == {}, "no face was seen by all"
+    for number, pool in enumerate(pools):
+        alone = trainer.judge(trainer.network, pool).branches[number]
+        assert epoch.training.branches[number] == pytest.approx(alone, abs=1e-2)
+
+
 def test_branches_in_turn_learn_from_their_own_images_only() -> None:
     shape = replace(tiny_wild(), affect=False, branches=2)
     pace = replace(ProtocolConfig().pace, epochs=1, later_epochs=0, lr=0.05)
@@ -371,3 +397,36 @@ def test_settings_survive_their_file_and_wrong_ones_are_named(tmp_path: Path) ->
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(ModelError, match="do not fit"):
         take_weights(ESR(tiny_wild()), ESR(esr_lab(3)))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "wanted"),
+    [
+        ("epochs=0", "epochs: expected at least 1, got 0"),
+        ("validate_every=0", "validate_every: expected at least 1"),
+        ("decay_every=0", "decay_every: expected at least 1"),
+        ("seed=-5", "seed: expected at least 0"),
+        ("lr=.nan", "lr: expected a number above 0, got nan"),
+        ("lr=0", "lr: expected a number above 0"),
+        ("momentum=-1", "momentum: expected a number from 0 to below 1"),
+        ("input_std=0", "input_std: expected a number above 0"),
+        ("precision=fp99", "unknown precision 'fp99': did you mean 'fp32'"),
+        ("augmentation.scale=[2, 1]", r"augmentation.scale: expected two numbers above 0 in order"),
+        ("augmentation.mirror=.nan", "augmentation.mirror: expected a number from 0 to 1"),
+        ("neutral=third", "unknown neutral frame 'third'"),
+        ("trials=[12]", "trials: CK+ has those from 0 to 9"),
+        ("variants=[]", "name at least one variant"),
+    ],
+)
+def test_settings_out_of_range_are_named(assignment: str, wanted: str) -> None:
+    with pytest.raises(InputError, match=wanted.replace("+", r"\+")):
+        override(CkPlusConfig(), [assignment])
+
+
+def test_a_network_without_colours_sees_coloured_faces_grey() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 48, 48, 3), dtype=np.uint8)
+    given = unchanged(torch.from_numpy(pixels), 48)
+    seen = as_input(given, 1, ProtocolConfig(input_std=1.0))
+    expected = np.stack([cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in pixels])
+    assert seen.shape == (4, 1, 48, 48)
+    assert np.abs(seen[:, 0].numpy() - expected).max() <= 0.51

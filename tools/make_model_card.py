@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from esrface.emotions import EMOTIONS
+from esrface.evaluation.corruptions import TITLES
 from esrface.models.card import ModelCard
 from esrface.models.registry import resolve_model
 
@@ -52,6 +53,7 @@ def render(card: ModelCard) -> str:
         half_precision(scores),
         calibration(card, scores),
         adjustment(card),
+        corruptions(scores),
         "## What it learnt from",
         table(("data", "use", "terms"), [(d.name, d.use, d.terms) for d in card.training_data]),
         f"Weights: {card.licence}.",
@@ -156,8 +158,24 @@ def adjustment(card: ModelCard) -> str:
     return (
         "The branches were trained with logit adjustment (Menon et al., 2021; strengths "
         f"{', '.join(f'{s:g}' for s in card.logit_adjustment['strengths'])}). The share of it that is given back, "
-        f"{card.logit_adjustment['share']:g} in this file, is a dial between accuracy and mean recall:\n\n"
+        f"{card.logit_adjustment['share']:g} in this file, is a dial between accuracy and mean recall. "
+        '`--prior balanced` (`Recognizer(prior="balanced")`) gives back none:\n\n'
         + table(("share given back", "accuracy", "mean recall"), curve)
+    )
+
+
+def corruptions(scores: Mapping[str, Any]) -> str:
+    """What is left of the accuracy on worse pictures."""
+    tested = scores.get("corruptions")
+    if tested is None:
+        return ""
+    rows = [
+        (TITLES[name], *(percent(share) for share in shares)) for name, shares in tested["accuracy"].items()
+    ]
+    return (
+        f"Under the eight corruptions of [evaluation.md](docs/evaluation.md) at five severities it is right on "
+        f"{percent(tested['mean_accuracy'])} of the faces, {percent(tested['retained'])} of what it is right on as "
+        "they are:\n\n" + table(("accuracy at severity", "1", "2", "3", "4", "5"), rows)
     )
 
 

@@ -1,7 +1,8 @@
-"""Put a report's accuracies under corruptions into docs/evaluation.md, with the pictures that belong to them.
+"""Put a report's accuracies under corruptions into the model's card and docs/evaluation.md, with its pictures.
 
 esrface evaluate ferplus --data DIR --corruptions --out REPORT
 python tools/make_robustness.py REPORT
+python tools/make_model_card.py
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from esrface.detection import create_detector
@@ -20,7 +22,7 @@ from esrface.evaluation.details import percent
 from esrface.evaluation.framing import located_view
 from esrface.evaluation.model_report import CORRUPTION_HEAD, corruption_rows
 from esrface.images import load_image
-from esrface.models.registry import resolve_model
+from esrface.models.registry import ModelFile, resolve_model
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "evaluation.md"
@@ -33,6 +35,10 @@ def main() -> None:
     parser.add_argument("report", type=Path)
     report = parser.parse_args().report
     measured = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    model = resolve_model()
+    if model.card.sha256[:12] not in measured["protocol"]:
+        parser.error(f"{report} judged other weights than those of {model.card.name}")
+    write_card(model, measured["corruptions"])
     text = DOCUMENT.read_text(encoding="utf-8")
     made = f"{BEGIN}\n{told(measured)}\n{END}"
     DOCUMENT.write_text(
@@ -41,8 +47,16 @@ def main() -> None:
     shutil.copyfile(report / "charts" / "corruptions.svg", PICTURES / "corruptions.svg")
     picture = load_image(ROOT / "examples" / "astronaut.jpg")
     face = create_detector().detect(picture)[0]
-    view = located_view(picture, face, resolve_model().card.crop)
+    view = located_view(picture, face, model.card.crop)
     draw_corruptions(view, seed=1).save(PICTURES / "corruptions.jpg", quality=88, optimize=True)
+
+
+def write_card(model: ModelFile, tested: dict) -> None:
+    """Add the figures to the first score of the card beside the weights."""
+    first, *others = model.card.scores
+    kept = {key: tested[key] for key in ("mean_accuracy", "retained", "accuracy")}
+    card = replace(model.card, scores=({**first, "corruptions": kept}, *others))
+    model.path.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
 
 
 def told(measured: dict) -> str:

@@ -6,10 +6,16 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+def nearest(given: str, options: Iterable[str], *, cutoff: float = 0.5) -> str | None:
+    """The option that is most like ``given``, at least as much as ``cutoff`` (0-1) says; None without one."""
+    near = get_close_matches(given, list(options), n=1, cutoff=cutoff)
+    return near[0] if near else None
+
+
 def unknown_name(what: str, given: object, options: Iterable[str]) -> str:
     """Line for an unknown ``what``: the nearest of ``options`` if one is near, then all of them."""
     known = tuple(options)
     by_lower = {option.lower(): option for option in known}
-    near = get_close_matches(str(given).lower(), by_lower, n=1, cutoff=0.5)
-    hint = f"did you mean '{by_lower[near[0]]}'? " if near else ""
+    near = nearest(str(given).lower(), by_lower)
+    hint = f"did you mean '{by_lower[near]}'? " if near else ""
     return f"unknown {what} '{given}': {hint}choose from {', '.join(known) or 'none'}"

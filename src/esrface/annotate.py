@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from esrface._numbers import signed
-from esrface.emotions import EMOTION_COLORS, EMOTIONS
+from esrface.emotions import color_of
 from esrface.labels import WIDEST_NUMBER, Label, affect_note, font, label_text, place_labels, text_size
 from esrface.results import Box, Face
 
@@ -58,8 +58,9 @@ def annotate(
 
 def _look(face: Face, abstain_below: float | None) -> tuple[Color, bool]:
     """Colour of a face's frame, and whether the answer is marked as unsure."""
-    unsure = abstain_below is not None and face.expression.confidence < abstain_below
-    return (UNSURE if unsure else EMOTION_COLORS[EMOTIONS.index(face.expression.emotion)]), unsure
+    answer = face.expression
+    unsure = abstain_below is not None and answer.confidence < abstain_below
+    return (UNSURE if unsure else color_of(answer.emotion, answer.emotions)), unsure
 
 
 def draw_frame(canvas: Image.Image, box: Box, color: Color) -> None:

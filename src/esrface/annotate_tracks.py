@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw
 from esrface._numbers import percent
 from esrface.annotate import INK, PLATE, PLATE_OPACITY, UNSURE, Color, draw_frame, paste_rounded
 from esrface.canvas import on_dark
-from esrface.emotions import EMOTION_COLORS, EMOTIONS
-from esrface.labels import font, text_size
+from esrface.emotions import color_of
+from esrface.labels import class_text, font, text_size
 from esrface.results import Box
 
 if TYPE_CHECKING:
@@ -113,11 +113,11 @@ class TrackPainter:
 
     def _words(self, face: TrackedFace) -> tuple[str, str]:
         shown = face.smoothed or face.expression
-        return shown.emotion + ("?" if self._unsure(face) else ""), percent(shown.confidence)
+        return class_text(shown.emotion) + ("?" if self._unsure(face) else ""), percent(shown.confidence)
 
     def _chip(self, face: TrackedFace) -> Color:
         shown = face.smoothed or face.expression
-        return UNSURE if self._unsure(face) else EMOTION_COLORS[EMOTIONS.index(shown.emotion)]
+        return UNSURE if self._unsure(face) else color_of(shown.emotion, shown.emotions)
 
     def _unsure(self, face: TrackedFace) -> bool:
         shown = face.smoothed or face.expression

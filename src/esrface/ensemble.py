@@ -29,7 +29,7 @@ class Answers:
     """What an ensemble of K branches says about N faces; float64 unless said otherwise."""
 
     probabilities: NDArray[np.float64]
-    """(N, 8) mean over branches of ``branch_probabilities``."""
+    """(N, C) mean over branches of ``branch_probabilities``."""
     emotion: NDArray[np.int64]
     """(N,) index of the ensemble's emotion."""
     confidence: NDArray[np.float64]
@@ -44,7 +44,7 @@ class Answers:
     branch_emotion: NDArray[np.int64]
     """(N, K) index of each branch's own emotion."""
     branch_probabilities: NDArray[np.float64]
-    """(N, K, 8) softmax of logits / temperature."""
+    """(N, K, C) softmax of logits / temperature."""
     branch_affect: NDArray[np.float64]
     """(N, K, 2) each branch's [valence, arousal], raw."""
 
@@ -61,7 +61,7 @@ def combine_arrays(
     """Combine the branches' logits.
 
     Args:
-        logits: (N, K, 8), after the mirror pass if there is one.
+        logits: (N, K, C), after the mirror pass if there is one.
         affect: (N, K, 2) of a trained layer, or None.
         temperature: Above 0; a branch's probabilities are softmax(logits / temperature).
         vote: ``"mean"``: the emotion is the argmax of the mean probabilities. ``"plurality"``: the emotion
@@ -91,11 +91,11 @@ def combine_arrays(
     )
 
 
-def build_expressions(answers: Answers) -> list[Expression]:
-    """One ``Expression`` for each of the N faces."""
+def build_expressions(answers: Answers, emotions: tuple[str, ...] = EMOTIONS) -> list[Expression]:
+    """One ``Expression`` for each of the N faces; ``emotions`` are the C classes of the model."""
     return [
         Expression(
-            emotion=EMOTIONS[answers.emotion[i]],
+            emotion=emotions[answers.emotion[i]],
             confidence=float(answers.confidence[i]),
             probabilities=answers.probabilities[i].astype(np.float32),
             valence=float(answers.affect[i, 0]),
@@ -103,9 +103,10 @@ def build_expressions(answers: Answers) -> list[Expression]:
             affect_source=answers.affect_source,
             agreement=float(answers.agreement[i]),
             uncertainty=float(answers.uncertainty[i]),
-            branch_emotions=tuple(EMOTIONS[k] for k in answers.branch_emotion[i]),
+            branch_emotions=tuple(emotions[k] for k in answers.branch_emotion[i]),
             branch_probabilities=answers.branch_probabilities[i].astype(np.float32),
             branch_affect=answers.branch_affect[i].astype(np.float32),
+            emotions=emotions,
         )
         for i in range(len(answers.emotion))
     ]
@@ -119,8 +120,9 @@ def combine(
     vote: str = "mean",
     affect_source: str = "circumplex",
     uncertainty: UncertaintySpec | None = None,
+    emotions: tuple[str, ...] = EMOTIONS,
 ) -> list[Expression]:
-    """``combine_arrays`` as a list of N expressions."""
+    """``combine_arrays`` as a list of N expressions; ``emotions`` are the C classes of the model."""
     return build_expressions(
         combine_arrays(
             logits,
@@ -129,7 +131,8 @@ def combine(
             vote=vote,
             affect_source=affect_source,
             uncertainty=uncertainty,
-        )
+        ),
+        emotions,
     )
 
 
@@ -158,7 +161,7 @@ def mutual_information(branch_probabilities: Array) -> NDArray[np.float64]:
 
 
 def uncertainty_measures(branch_probabilities: Array, confidence: Array) -> dict[str, NDArray[np.float64]]:
-    """All plain measures (``esrface.models.card.MEASURES``) of (N, K, 8) and (N,), each (N,) within 0-1."""
+    """All plain measures (``esrface.models.card.MEASURES``) of (N, K, C) and (N,), each (N,) within 0-1."""
     p = np.asarray(branch_probabilities, dtype=np.float64)
     measures = {
         "one_minus_confidence": _within(1.0 - np.asarray(confidence, dtype=np.float64)),
@@ -184,7 +187,8 @@ def measure_uncertainty(
 
 
 def _plurality(branch_emotion: NDArray[np.int64]) -> NDArray[np.int64]:
-    votes = (branch_emotion[:, :, None] == np.arange(len(EMOTIONS))).sum(axis=1)
+    named = branch_emotion.max(initial=0) + 1
+    votes = (branch_emotion[:, :, None] == np.arange(named)).sum(axis=1)
     # argmax takes the first of equals: the lowest index.
     return np.asarray(votes.argmax(axis=1))
 

@@ -23,7 +23,6 @@ from safetensors.torch import load
 
 from esrface._names import printable, reason_of
 from esrface._suggest import unknown_name
-from esrface.emotions import EMOTIONS
 from esrface.engine import create_engine
 from esrface.engine.onnx import OnnxEngine
 from esrface.errors import InputError, ModelError
@@ -197,7 +196,7 @@ def _trained(path: Path, config: NetworkConfig, card: ModelCard) -> ESR:
         ) from None
     adjustment = card.logit_adjustment
     if adjustment is not None:
-        prior = torch.tensor([adjustment["log_prior"][name] for name in EMOTIONS])
+        prior = torch.tensor([adjustment["log_prior"][name] for name in card.emotions])
         for branch, strength in zip(network.branches, adjustment["strengths"], strict=True):
             assert isinstance(branch, Branch)
             assert branch.classifier.bias is not None

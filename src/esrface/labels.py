@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import ImageFont
 
 from esrface._numbers import percent
+from esrface.emotions import EMOTIONS
 from esrface.results import Box, Face
 
 SMALLEST_FONT = 10
@@ -24,6 +26,9 @@ ENOUGH_FIT = 0.85
 """Share of the prominent faces that must find a free place before a level of detail is used."""
 
 WIDEST_NUMBER = "+0.00"
+
+LONGEST_NAME = 10.0
+"""Width of a class's name as it is drawn at most, in letters' heights: some 19 letters."""
 
 DETAILS = ("full", "share", "name")
 """Levels of detail: emotion, confidence, valence and arousal; emotion and confidence; emotion only."""
@@ -51,7 +56,7 @@ class Label:
 
 def label_text(face: Face, detail: str, unsure: bool) -> tuple[str, str]:
     """(emotion, confidence) as written; the confidence is empty where there is no room for it."""
-    name = face.expression.emotion + ("?" if unsure else "")
+    name = class_text(face.expression.emotion) + ("?" if unsure else "")
     return name, "" if detail == "name" else percent(face.expression.confidence)
 
 
@@ -77,6 +82,38 @@ def text_size(text: str, size: int) -> tuple[int, int]:
     """(width, height) in pixels that a line of text takes."""
     left, top, right, bottom = font(size).getbbox(text)
     return round(right - left), round(bottom - top)
+
+
+def class_text(emotion: str) -> str:
+    """A class's name as it is drawn: new classes may be called anything, and at any length."""
+    return emotion if emotion in EMOTIONS else shortened(emotion, 1, LONGEST_NAME)
+
+
+@lru_cache(maxsize=256)
+def shortened(text: str, size: float, width: float) -> str:
+    """The text in letters that the font has, its middle left out where it is too wide (in units)."""
+    text = writable(text)
+    # Measured large, for all scales: widths of letters grow evenly but for rounding.
+    room = width * 100 / size * 0.98
+    if text_size(text, 100)[0] <= room:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        kept = (low + high + 1) // 2
+        low, high = (
+            (kept, high) if text_size(_without_middle(text, kept), 100)[0] <= room else (low, kept - 1)
+        )
+    return _without_middle(text, low)
+
+
+def _without_middle(text: str, kept: int) -> str:
+    return text[: (kept + 1) // 2].rstrip() + "…" + text[len(text) - kept // 2 :].lstrip()
+
+
+def writable(text: str) -> str:
+    """The text in letters that the font has: accents are dropped, what is left unknown is ``?``."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return "".join(c if " " <= c <= "~" else "?" for c in plain)
 
 
 def place_labels(size_wh: tuple[int, int], faces: Sequence[Face], unsure: Sequence[bool]) -> list[Label]:

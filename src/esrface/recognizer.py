@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,12 @@ from numpy.typing import NDArray
 
 from esrface._suggest import unknown_name
 from esrface.detection import Detection, Detector, create_detector
-from esrface.emotions import EMOTIONS
 from esrface.engine import Engine, EngineOutput, create_engine, join, run_views
 from esrface.ensemble import VOTES, Answers, build_expressions, combine_arrays
 from esrface.errors import InputError
 from esrface.images import load_image
 from esrface.models.card import ModelCard
+from esrface.models.prior import prior_shift
 from esrface.models.registry import ModelFile, resolve_model
 from esrface.preprocess import crop_face, to_input
 from esrface.results import Expression, Face
@@ -61,6 +62,10 @@ class Recognizer:
         min_face: Smallest face to report, in pixels of the box's larger side.
         min_score: Lowest detection score to report, 0-1; None: the detector's own default.
         max_faces: Report only this many of the largest faces; None: all.
+        prior: ``"natural"``: emotions are taken to be as common as in the training data, which makes the
+            fewest errors there. ``"balanced"``: branches trained with logit adjustment answer as they
+            learnt to, which finds more of the rare emotions at the cost of the common ones (the card has
+            the figures).
 
     Raises:
         ModelError: The model is unknown, damaged, or does not fit its card.
@@ -82,6 +87,7 @@ class Recognizer:
         min_face: int = 0,
         min_score: float | None = None,
         max_faces: int | None = None,
+        prior: str = "natural",
     ) -> None:
         self._settings: dict[str, Any] = {
             "model": model,
@@ -94,12 +100,14 @@ class Recognizer:
             "min_face": min_face,
             "min_score": min_score,
             "max_faces": max_faces,
+            "prior": prior,
         }
         if vote not in VOTES:
             raise InputError(unknown_name("vote", vote, VOTES))
         self._vote = vote
         self._file: ModelFile = resolve_model(model)
         self._mirror = self.card.mirror if mirror is None else bool(mirror)
+        self._shift = prior_shift(self.card, prior)
         count = resolve_threads(threads)
         limits = {"min_face": min_face, "min_score": min_score, "max_faces": max_faces}
         self._detector = _make_detector(detector, limits, count)
@@ -126,6 +134,11 @@ class Recognizer:
     def mirror(self) -> bool:
         """Whether the mirror image is looked at too."""
         return self._mirror
+
+    @property
+    def prior(self) -> str:
+        """How common emotions are taken to be, out of ``esrface.models.prior.PRIORS``."""
+        return str(self._settings["prior"])
 
     def __call__(
         self, image: Image, *, color: Color = "rgb", saliency: bool = False, emotion: str | None = None
@@ -188,7 +201,7 @@ class Recognizer:
             saliency: As for a call.
             emotion: As for a call.
         """
-        _check_explained(saliency, emotion)
+        _check_explained(saliency, emotion, self.card.emotions)
         hits: list[Detection] = []
 
         def inputs() -> Iterator[NDArray[np.float32]]:
@@ -223,8 +236,8 @@ class Recognizer:
     def forward(self, crops: Crops, *, color: Color = "rgb", class_maps: bool = False) -> EngineOutput:
         """The network's own output for crops (as ``predict`` takes them): logits before temperature.
 
-        The mirror pass is included where this recogniser makes one. For evaluation and calibration over many
-        crops, together with ``esrface.ensemble.combine_arrays``.
+        The mirror pass and the prior are included as this recogniser was asked for them. For evaluation and
+        calibration over many crops, together with ``esrface.ensemble.combine_arrays``.
         """
         outputs = list(self._outputs(self._inputs(crops, color), class_maps))
         return join(outputs) if outputs else self._run([], class_maps)
@@ -234,7 +247,7 @@ class Recognizer:
         return self._combine(self.forward(crops, color=color))
 
     def class_maps(self, crops: Crops, *, color: Color = "rgb") -> NDArray[np.float32]:
-        """(N, K, 8, h, w) class maps of crops (as ``predict`` takes them): logits by place, before the bias.
+        """(N, K, C, h, w) class maps of crops (as ``predict`` takes them): logits by place, before the bias.
 
         Their mean over h, w plus a bias is the logits; ``esrface.saliency`` turns them into maps to look at.
         """
@@ -293,12 +306,12 @@ class Recognizer:
         """The expression and, if asked for, the maps of each input (C, S, S)."""
         read: list[tuple[Expression, Saliency | None]] = []
         for output in self._outputs(inputs, class_maps=saliency):
-            expressions = build_expressions(self._combine(output))
+            expressions = build_expressions(self._combine(output), self.card.emotions)
             if output.class_maps is None:
                 read += [(expression, None) for expression in expressions]
                 continue
             for expression, maps in zip(expressions, output.class_maps, strict=True):
-                seen = Saliency(maps, expression.emotion, expression.branch_emotions)
+                seen = Saliency(maps, expression.emotion, expression.branch_emotions, expression.emotions)
                 read.append((expression, seen if emotion is None else seen.explain(emotion)))
         return read
 
@@ -313,7 +326,8 @@ class Recognizer:
         stacked = np.empty((len(inputs), spec.channels, spec.size, spec.size), dtype=np.float32)
         for row, one in zip(stacked, inputs, strict=True):
             row[:] = one
-        return run_views(self._network(), stacked, mirror=self._mirror, class_maps=class_maps)
+        output = run_views(self._network(), stacked, mirror=self._mirror, class_maps=class_maps)
+        return output if self._shift is None else replace(output, logits=output.logits + self._shift)
 
     def _network(self) -> Engine:
         if self._engine is None:
@@ -331,11 +345,11 @@ class Recognizer:
         )
 
 
-def _check_explained(saliency: bool, emotion: str | None) -> None:
+def _check_explained(saliency: bool, emotion: str | None, emotions: Sequence[str]) -> None:
     if emotion is None:
         return
-    if emotion not in EMOTIONS:
-        raise InputError(unknown_name("emotion", emotion, EMOTIONS))
+    if emotion not in emotions:
+        raise InputError(unknown_name("emotion", emotion, emotions))
     if not saliency:
         raise InputError(f"emotion={emotion!r} says what the maps explain: ask for them with saliency=True")
 

@@ -43,7 +43,7 @@ class Box(NamedTuple):
 class Expression:
     """What an ensemble says about one face.
 
-    The arrays are read-only float32 in network order of the emotions (``esrface.emotions.EMOTIONS``).
+    The arrays are read-only float32 in the order of the model's C classes, ``emotions``.
     """
 
     emotion: str
@@ -51,7 +51,7 @@ class Expression:
     confidence: float
     """Probability of ``emotion``, 0-1: the branches' mean after temperature."""
     probabilities: NDArray[np.float32]
-    """(8,) mean over branches of the calibrated probabilities; sums to 1."""
+    """(C,) mean over branches of the calibrated probabilities; sums to 1."""
     valence: float
     """Unpleasant -1 .. pleasant 1, nominally; raw, never clipped."""
     arousal: float
@@ -65,18 +65,20 @@ class Expression:
     branch_emotions: tuple[str, ...]
     """(K,) each branch's own emotion."""
     branch_probabilities: NDArray[np.float32]
-    """(K, 8) each branch's probabilities."""
+    """(K, C) each branch's probabilities."""
     branch_affect: NDArray[np.float32]
     """(K, 2) each branch's [valence, arousal], raw."""
+    emotions: tuple[str, ...] = EMOTIONS
+    """(C,) the model's classes: the eight emotions, then those that it has learnt besides."""
 
     def __post_init__(self) -> None:
-        branches = len(self.branch_emotions)
-        _freeze(self, "probabilities", (len(EMOTIONS),))
-        _freeze(self, "branch_probabilities", (branches, len(EMOTIONS)))
+        branches, classes = len(self.branch_emotions), len(self.emotions)
+        _freeze(self, "probabilities", (classes,))
+        _freeze(self, "branch_probabilities", (branches, classes))
         _freeze(self, "branch_affect", (branches, 2))
         for name in (self.emotion, *self.branch_emotions):
-            if name not in EMOTIONS:
-                raise ValueError(f"expected an emotion out of {EMOTIONS}, got {name!r}")
+            if name not in self.emotions:
+                raise ValueError(f"expected an emotion out of {self.emotions}, got {name!r}")
         if self.affect_source not in AFFECT_SOURCES:
             raise ValueError(f"expected affect_source out of {AFFECT_SOURCES}, got {self.affect_source!r}")
 
@@ -85,7 +87,7 @@ class Expression:
         return {
             "emotion": self.emotion,
             "confidence": _decimal(self.confidence),
-            "probabilities": _named(self.probabilities),
+            "probabilities": _named(self.emotions, self.probabilities),
             "valence": _decimal(self.valence),
             "arousal": _decimal(self.arousal),
             "affect_source": self.affect_source,
@@ -94,7 +96,7 @@ class Expression:
             "branches": [
                 {
                     "emotion": emotion,
-                    "probabilities": _named(probabilities),
+                    "probabilities": _named(self.emotions, probabilities),
                     "valence": _decimal(affect[0]),
                     "arousal": _decimal(affect[1]),
                 }
@@ -114,7 +116,7 @@ class Expression:
         bars = "".join(
             f"<tr><td>{escape(name)}</td><td><div style='background:#4a7cd3;height:0.8em;"
             f"width:{max(1, round(160 * float(p)))}px'></div></td><td>{float(p):.1%}</td></tr>"
-            for name, p in zip(EMOTIONS, self.probabilities, strict=True)
+            for name, p in zip(self.emotions, self.probabilities, strict=True)
         )
         return f"<p><b>{escape(self.emotion)}</b> &middot; {escape(repr(self))}</p><table>{bars}</table>"
 
@@ -156,12 +158,16 @@ class Face:
 
 
 def circumplex_affect(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """[valence, arousal] read out of probabilities (..., 8) -> (..., 2), by Russell & Mehrabian (1977)."""
-    return np.asarray(probabilities @ np.asarray(CIRCUMPLEX, dtype=np.float64), dtype=np.float32)
+    """[valence, arousal] read out of probabilities (..., C) -> (..., 2), by Russell & Mehrabian (1977).
+
+    Classes beyond the eight emotions have no place on the circumplex and count as its origin, (0, 0).
+    """
+    placed = probabilities[..., : len(CIRCUMPLEX)]
+    return np.asarray(placed @ np.asarray(CIRCUMPLEX, dtype=np.float64), dtype=np.float32)
 
 
-def _named(probabilities: NDArray[np.float32]) -> dict[str, float]:
-    return {name: _decimal(p) for name, p in zip(EMOTIONS, probabilities, strict=True)}
+def _named(emotions: tuple[str, ...], probabilities: NDArray[np.float32]) -> dict[str, float]:
+    return {name: _decimal(p) for name, p in zip(emotions, probabilities, strict=True)}
 
 
 def _decimal(value: float | np.float32) -> float:

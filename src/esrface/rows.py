@@ -18,11 +18,9 @@ SCHEMA_VERSION = 1
 
 _PLACE = ("source", "frame", "time_s")
 _BOX = ("x0", "y0", "x1", "y1")
-_FACE = (
-    *("face", "track_id", *_BOX, "detection_score", "emotion", "confidence"),
-    *(column_name(emotion) for emotion in EMOTIONS),
-    *("valence", "arousal", "affect_source", "agreement", "uncertainty"),
-)
+_BEFORE = ("face", "track_id", *_BOX, "detection_score", "emotion", "confidence")
+_AFTER = ("valence", "arousal", "affect_source", "agreement", "uncertainty")
+"""A face's columns before and after the probabilities."""
 
 
 def source_text(source: str) -> str:
@@ -40,18 +38,24 @@ Row = dict[str, Any]
 """Column -> str, int, float, bool or None (an empty cell)."""
 
 
-def columns(*, branches: int = 0, abstain: bool = False) -> tuple[str, ...]:
+def columns(
+    *, branches: int = 0, abstain: bool = False, emotions: Sequence[str] = EMOTIONS
+) -> tuple[str, ...]:
     """Names of a row's columns in order.
 
     Args:
         branches: How many branches get columns of their own: ``b1_emotion``, ``b1_p_neutral`` …
             ``b1_p_contempt``, ``b1_valence``, ``b1_arousal``, ``b2_emotion``, …
         abstain: Whether there is the column ``abstained``.
+        emotions: The model's classes, each with a column for its probability.
     """
-    per_branch = ("emotion", *(column_name(emotion) for emotion in EMOTIONS), "valence", "arousal")
+    probabilities = tuple(column_name(emotion) for emotion in emotions)
+    per_branch = ("emotion", *probabilities, "valence", "arousal")
     return (
         *_PLACE,
-        *_FACE,
+        *_BEFORE,
+        *probabilities,
+        *_AFTER,
         *(("abstained",) if abstain else ()),
         *(f"b{number}_{column}" for number in range(1, branches + 1) for column in per_branch),
     )
@@ -65,6 +69,7 @@ def face_rows(
     time_s: float | None = None,
     branches: int = 0,
     abstain_below: float | None = None,
+    emotions: Sequence[str] = EMOTIONS,
 ) -> list[Row]:
     """The rows of one picture or frame: one for each face, or one without a face's values if there is none.
 
@@ -75,8 +80,10 @@ def face_rows(
         time_s: Presentation time in seconds; None for pictures.
         branches: As for ``columns``.
         abstain_below: Confidence below which ``abstained`` is true; None leaves that column out.
+        emotions: The model's classes.
     """
-    blank: Row = dict.fromkeys(columns(branches=branches, abstain=abstain_below is not None))
+    abstain = abstain_below is not None
+    blank: Row = dict.fromkeys(columns(branches=branches, abstain=abstain, emotions=emotions))
     blank |= {"source": source_text(source), "frame": frame, "time_s": time_s}
     rows = [blank | _face_cells(number, face, branches, abstain_below) for number, face in enumerate(faces)]
     return rows or [blank]
@@ -85,7 +92,7 @@ def face_rows(
 def _face_cells(number: int, face: Face, branches: int, abstain_below: float | None) -> Row:
     answer = face.to_dict()
     cells: Row = {"face": number, **dict(zip(_BOX, answer["box"], strict=True))}
-    cells |= {column: answer[column] for column in _FACE if column in answer}
+    cells |= {column: answer[column] for column in (*_BEFORE, *_AFTER) if column in answer}
     cells |= {column_name(emotion): p for emotion, p in answer["probabilities"].items()}
     if abstain_below is not None:
         cells["abstained"] = face.expression.confidence < abstain_below

@@ -28,12 +28,14 @@ class Saliency:
     """
 
     class_maps: NDArray[np.float32]
-    """(K, 8, h, w) each branch's evidence for each emotion by place, before its bias: their mean over h, w
+    """(K, C, h, w) each branch's evidence for each emotion by place, before its bias: their mean over h, w
     and the bias are the logits."""
     emotion: str
     """The emotion that ``ensemble`` explains."""
     branch_emotions: tuple[str, ...]
     """(K,) the emotion that each of ``branches`` explains."""
+    emotions: tuple[str, ...] = EMOTIONS
+    """(C,) the model's classes."""
     ensemble: NDArray[np.float32] = field(init=False)
     """(h, w) 0-1: the mean over branches of what speaks for ``emotion``, divided by its maximum; zero where
     nothing does."""
@@ -42,14 +44,14 @@ class Saliency:
 
     def __post_init__(self) -> None:
         maps = np.array(self.class_maps, dtype=np.float32)
-        if maps.ndim != 4 or maps.shape[1] != len(EMOTIONS):
-            raise ValueError(f"expected class maps (K, {len(EMOTIONS)}, h, w), got {maps.shape}")
+        if maps.ndim != 4 or maps.shape[1] != len(self.emotions):
+            raise ValueError(f"expected class maps (K, {len(self.emotions)}, h, w), got {maps.shape}")
         if len(self.branch_emotions) != len(maps):
             raise ValueError(f"expected {len(maps)} branch emotions, got {len(self.branch_emotions)}")
-        own = np.array([_index(name) for name in self.branch_emotions])
+        own = np.array([self._index(name) for name in self.branch_emotions])
         arrays = {
             "class_maps": maps,
-            "ensemble": ensemble_map(maps[None], _index(self.emotion))[0],
+            "ensemble": ensemble_map(maps[None], self._index(self.emotion))[0],
             "branches": branch_maps(maps[None], own)[0],
         }
         for name, array in arrays.items():
@@ -58,7 +60,7 @@ class Saliency:
 
     def explain(self, emotion: str) -> Saliency:
         """The maps for one emotion, whatever the network's answer was; the network does not run again."""
-        return Saliency(self.class_maps, emotion, (emotion,) * len(self.branch_emotions))
+        return Saliency(self.class_maps, emotion, (emotion,) * len(self.branch_emotions), self.emotions)
 
     def overlay(
         self, face: NDArray[np.uint8], branch: int | None = None, *, opacity: float = OPACITY
@@ -78,6 +80,11 @@ class Saliency:
         heat = self.ensemble if branch is None else self.branches[branch]
         return overlay_heat(face, heat, opacity=opacity)
 
+    def _index(self, emotion: str) -> int:
+        if emotion not in self.emotions:
+            raise InputError(unknown_name("emotion", emotion, self.emotions))
+        return self.emotions.index(emotion)
+
     def __repr__(self) -> str:
         height, width = self.ensemble.shape
         return f"Saliency({self.emotion}, {len(self.branches)} branches, {height}x{width})"
@@ -89,7 +96,7 @@ def branch_maps(
     """What each branch looked at.
 
     Args:
-        class_maps: (N, K, 8, h, w) as ``Recognizer.class_maps`` gives them.
+        class_maps: (N, K, C, h, w) as ``Recognizer.class_maps`` gives them.
         emotions: The emotion to explain, as an index: one for all, or an array that broadcasts to (N, K);
             each branch's own emotion (``Answers.branch_emotion``) unless something else is asked for.
 
@@ -105,7 +112,7 @@ def ensemble_map(
     """What the ensemble looked at: the mean over branches of ReLU(class map), normalised once.
 
     Args:
-        class_maps: (N, K, 8, h, w).
+        class_maps: (N, K, C, h, w).
         emotions: The emotion to explain, as an index: one for all or (N,), e.g. ``Answers.emotion``.
 
     Returns:
@@ -127,13 +134,7 @@ def _chosen(
 ) -> NDArray[np.float32]:
     """(N, K, h, w): of each branch the map of one emotion."""
     maps = np.asarray(class_maps, dtype=np.float32)
-    if maps.ndim != 5 or maps.shape[2] != len(EMOTIONS):
-        raise ValueError(f"expected class maps (N, K, {len(EMOTIONS)}, h, w), got {maps.shape}")
+    if maps.ndim != 5:
+        raise ValueError(f"expected class maps (N, K, C, h, w), got {maps.shape}")
     index = np.broadcast_to(np.asarray(emotions), maps.shape[:2])
     return np.take_along_axis(maps, index[:, :, None, None, None], axis=2)[:, :, 0]
-
-
-def _index(emotion: str) -> int:
-    if emotion not in EMOTIONS:
-        raise InputError(unknown_name("emotion", emotion, EMOTIONS))
-    return EMOTIONS.index(emotion)

@@ -14,8 +14,9 @@ from PIL import Image
 
 from esrface._numbers import percent, signed
 from esrface.canvas import INK, PANEL, QUIET_INK, RAISED, Area, Canvas, Color, fit, on_dark
-from esrface.emotions import EMOTION_COLORS, EMOTIONS
+from esrface.emotions import color_of
 from esrface.errors import InputError
+from esrface.labels import class_text, shortened, text_size
 from esrface.overlay import overlay_heat
 from esrface.results import Expression, Face
 from esrface.saliency import Saliency
@@ -26,6 +27,8 @@ RADIUS = 10.0
 
 ANSWER_WIDTH = 380.0
 """Of the left column: the face and what the ensemble says about it."""
+SHARE_NAME_WIDTHS = (78.0, 170.0)
+"""Of the names beside the bars of all probabilities: smallest and largest."""
 LABEL_WIDTH = 96.0
 EMOTION_WIDTH = 160.0
 AFFECT_WIDTH = 132.0
@@ -57,6 +60,7 @@ class _Row:
 
     title: str
     emotion: str
+    color: Color
     confidence: float
     valence: float
     arousal: float
@@ -115,7 +119,7 @@ def draw_branches(
     """``branch_sheet`` as a canvas, which knows its texts."""
     maps = _maps(face) if saliency else None
     rows = _rows(face.expression, maps)
-    column = Area(MARGIN, MARGIN, ANSWER_WIDTH, _answer_height(maps))
+    column = Area(MARGIN, MARGIN, ANSWER_WIDTH, _answer_height(face.expression, maps))
     smallest, largest = ROW_HEIGHTS
     row_height = min(max((column.height - HEADER_HEIGHT) / len(rows), smallest), largest)
     table_height = HEADER_HEIGHT + row_height * len(rows)
@@ -145,6 +149,7 @@ def _rows(expression: Expression, maps: Saliency | None) -> list[_Row]:
         _Row(
             "Ensemble",
             expression.emotion,
+            _color(expression, expression.emotion),
             expression.confidence,
             expression.valence,
             expression.arousal,
@@ -153,14 +158,15 @@ def _rows(expression: Expression, maps: Saliency | None) -> list[_Row]:
     ]
     for number, emotion in enumerate(expression.branch_emotions):
         valence, arousal = (float(value) for value in expression.branch_affect[number])
-        confidence = float(expression.branch_probabilities[number, EMOTIONS.index(emotion)])
+        confidence = float(expression.branch_probabilities[number, expression.emotions.index(emotion)])
         heat = None if maps is None else maps.branches[number]
-        rows.append(_Row(f"Branch {number + 1}", emotion, confidence, valence, arousal, heat))
+        color = _color(expression, emotion)
+        rows.append(_Row(f"Branch {number + 1}", emotion, color, confidence, valence, arousal, heat))
     return rows
 
 
-def _answer_height(maps: Saliency | None) -> float:
-    return ANSWER_WIDTH + 100 + 26 * len(EMOTIONS) + (66 if maps is not None else 0)
+def _answer_height(expression: Expression, maps: Saliency | None) -> float:
+    return ANSWER_WIDTH + 100 + 26 * len(expression.emotions) + (66 if maps is not None else 0)
 
 
 def _draw_answer(
@@ -175,7 +181,7 @@ def _draw_answer(
     canvas.panel(frame, RADIUS, PANEL)
     canvas.picture(face_rgb, fit((face_rgb.shape[1], face_rgb.shape[0]), frame), RADIUS)
     y = frame.bottom + 34
-    canvas.text(column.x, y, expression.emotion, 32)
+    canvas.text(column.x, y, shortened(expression.emotion, 32, column.width - 100), 32)
     canvas.text(column.right, y, percent(expression.confidence), 32, anchor="rm")
     y += 32
     count = len(expression.branch_emotions)
@@ -183,11 +189,14 @@ def _draw_answer(
     canvas.text(column.x, y, f"{agreeing} of {count} branches agree", 14, QUIET_INK)
     canvas.text(column.right, y, f"uncertainty {expression.uncertainty:.2f}", 14, QUIET_INK, "rm")
     y += 34
-    for name, share in zip(EMOTIONS, expression.probabilities, strict=True):
+    texts = [shortened(name, 14, SHARE_NAME_WIDTHS[1] - 14) for name in expression.emotions]
+    beside = max(SHARE_NAME_WIDTHS[0], *(text_size(text, 14)[0] + 14 for text in texts))
+    for name, text, share in zip(expression.emotions, texts, expression.probabilities, strict=True):
         ink = INK if name == expression.emotion else QUIET_INK
-        canvas.text(column.x, y, name, 14, ink)
+        canvas.text(column.x, y, text, 14, ink)
         canvas.text(column.right, y, percent(float(share)), 14, ink, "rm")
-        canvas.bar(Area(column.x + 78, y - 4, column.width - 128, 8), float(share), _color(name))
+        bar = Area(column.x + beside, y - 4, column.width - beside - 50, 8)
+        canvas.bar(bar, float(share), _color(expression, name))
         y += 26
     if maps is not None:
         _draw_heat_scale(canvas, Area(column.x, y + 20, column.width, 10), maps)
@@ -196,7 +205,7 @@ def _draw_answer(
 def _draw_heat_scale(canvas: Canvas, area: Area, maps: Saliency) -> None:
     """The colours from little to much, over a face's mean grey."""
     named = {maps.emotion, *maps.branch_emotions}
-    what = "each row's emotion" if len(named) > 1 else maps.emotion
+    what = "each row's emotion" if len(named) > 1 else class_text(maps.emotion)
     canvas.text(area.x, area.y - 14, f"Evidence for {what}", 14, QUIET_INK)
     width, height = canvas.size_of(area)
     ramp = np.linspace(0.0, 1.0, width, dtype=np.float32)[None]
@@ -248,9 +257,10 @@ def _draw_table(
 
 def _draw_emotion(canvas: Canvas, area: Area, row: _Row) -> None:
     """Name and confidence above a bar."""
-    canvas.text(area.x, area.middle - 3, row.emotion, 18, anchor="ls")
+    name = shortened(row.emotion, 18, area.width - NUMBER_WIDTH)
+    canvas.text(area.x, area.middle - 3, name, 18, anchor="ls")
     canvas.text(area.right, area.middle - 3, percent(row.confidence), 16, anchor="rs")
-    canvas.bar(Area(area.x, area.middle + 9, area.width, 8), row.confidence, _color(row.emotion))
+    canvas.bar(Area(area.x, area.middle + 9, area.width, 8), row.confidence, row.color)
 
 
 def _draw_tile(
@@ -264,8 +274,9 @@ def _draw_tile(
     canvas.picture(overlay_heat(np.asarray(small), heat), area, 5)
 
 
-def _color(emotion: str) -> Color:
-    return on_dark(EMOTION_COLORS[EMOTIONS.index(emotion)])
+def _color(expression: Expression, emotion: str) -> Color:
+    """Of one of an answer's classes."""
+    return on_dark(color_of(emotion, expression.emotions))
 
 
 def draw_emotions(face_rgb: NDArray[np.uint8], face: Face, *, scale: float = 1.0) -> Canvas:
@@ -278,28 +289,29 @@ def draw_emotions(face_rgb: NDArray[np.uint8], face: Face, *, scale: float = 1.0
     places = [first, *(first + GAP + step * number for number in range(1, columns))]
     top = MARGIN + BAND_HEIGHT + COLUMN_TITLE_HEIGHT
     width = max(places[-1] + TILE + MARGIN, READING_WIDTH)
-    canvas = Canvas(width, top + row_height * len(EMOTIONS) - 12 + MARGIN, scale)
+    canvas = Canvas(width, top + row_height * len(expression.emotions) - 12 + MARGIN, scale)
     _draw_band(canvas, face_rgb, expression)
     titles = ["Ensemble", *(f"Branch {number}" for number in range(1, columns))]
     for x, title in zip(places, titles, strict=True):
         canvas.text(x + TILE / 2, top - 12, title, 14, QUIET_INK, "mm")
     answers = [expression.emotion, *expression.branch_emotions]
     shares = np.concatenate([expression.probabilities[None], expression.branch_probabilities])
-    for index, emotion in enumerate(EMOTIONS):
+    for index, emotion in enumerate(expression.emotions):
         y = top + index * row_height
+        color = _color(expression, emotion)
         seen = maps.explain(emotion)
         ink = INK if emotion == expression.emotion else QUIET_INK
-        canvas.text(MARGIN + 18, y + TILE / 2 - 8, emotion, 19, ink)
+        canvas.text(MARGIN + 18, y + TILE / 2 - 8, shortened(emotion, 19, EMOTION_LABEL_WIDTH - 18), 19, ink)
         canvas.text(MARGIN + 18, y + TILE / 2 + 15, percent(float(shares[0, index])), 15, QUIET_INK)
-        canvas.panel(Area(MARGIN, y + TILE / 2 - 20, 6, 44), 3, _color(emotion))
+        canvas.panel(Area(MARGIN, y + TILE / 2 - 20, 6, 44), 3, color)
         for column, (x, heat) in enumerate(zip(places, [seen.ensemble, *seen.branches], strict=True)):
             square = Area(x, y, TILE, TILE)
             if answers[column] == emotion:
-                canvas.panel(Area(x - 3, y - 3, TILE + 6, TILE + CAPTION_HEIGHT + 6), 8, _color(emotion))
+                canvas.panel(Area(x - 3, y - 3, TILE + 6, TILE + CAPTION_HEIGHT + 6), 8, color)
                 canvas.panel(Area(x - 1, y - 1, TILE + 2, TILE + CAPTION_HEIGHT + 2), 6, PANEL)
             _draw_tile(canvas, square, face_rgb, heat)
             share = float(shares[column, index])
-            canvas.bar(Area(x + 3, y + TILE + 4, TILE - 6, 5), share, _color(emotion))
+            canvas.bar(Area(x + 3, y + TILE + 4, TILE - 6, 5), share, color)
     return canvas
 
 
@@ -308,6 +320,6 @@ def _draw_band(canvas: Canvas, face_rgb: NDArray[np.uint8], expression: Expressi
     frame = Area(MARGIN, MARGIN, TILE, TILE)
     canvas.picture(face_rgb, fit((face_rgb.shape[1], face_rgb.shape[0]), frame), 6)
     x = frame.right + 20
-    canvas.text(x, frame.y + 16, f"{expression.emotion} {percent(expression.confidence)}", 26)
+    canvas.text(x, frame.y + 16, f"{class_text(expression.emotion)} {percent(expression.confidence)}", 26)
     for number, line in enumerate(READING):
         canvas.text(x, frame.y + 44 + 20 * number, line, 14, QUIET_INK)

@@ -82,6 +82,11 @@ class Name(_Choice):
         raise click.UsageError(unknown_name(_plain_name(param), value, self.choices), ctx)
 
 
+def choice(heading: str, *names: str, values: Sequence[str], **kwargs: Any) -> Callable[[F], F]:
+    """An option that is one of some names."""
+    return option(heading, *names, type=Name(list(values)), metavar="|".join(values), **kwargs)
+
+
 class Whole(_Whole):
     """A whole number of at least ``low``."""
 

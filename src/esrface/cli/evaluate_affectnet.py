@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from esrface.cli.command import Command, Name, option
-from esrface.cli.evaluation import DATA, evaluation_options, judge
+from esrface.cli.command import Command, choice
+from esrface.cli.evaluation import evaluation_options, judge
+from esrface.cli.options import DATA, data_option
 
 
 @click.command(
@@ -25,22 +27,17 @@ from esrface.cli.evaluation import DATA, evaluation_options, judge
         ),
     ],
 )
-@option(
-    DATA,
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder with Validation/, Training_Labeled/ or Training_Unlabeled/, as 'esrface data affectnet' or "
-    "the original program prepares them.",
+@data_option(
+    "Folder with Validation/, Training_Labeled/ or Training_Unlabeled/, as 'esrface data affectnet' or "
+    "the original program prepares them. With Training_Labeled/ beside the judged set there are figures "
+    "without duplicates too."
 )
-@option(
+@choice(
     DATA,
     "--set",
     "which",
-    type=Name(["validation", "training", "automatic"]),
+    values=("validation", "training", "automatic"),
     default="validation",
-    metavar="validation|training|automatic",
     help="[default: validation]",
 )
 @evaluation_options
@@ -52,9 +49,4 @@ def command(data: Path, which: str, **options: Any) -> int:
     """
     from esrface.evaluation.affectnet import evaluate_affectnet
 
-    return judge(
-        options,
-        lambda recognizer, progress: evaluate_affectnet(
-            data, which, recognizer, vote=options["vote"], progress=progress
-        ),
-    )
+    return judge(options, partial(evaluate_affectnet, data, which))

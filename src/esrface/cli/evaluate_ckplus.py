@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from esrface.cli.command import Command, Name, option
-from esrface.cli.evaluation import DATA, evaluation_options, judge
+from esrface.cli.command import Command, choice, option
+from esrface.cli.evaluation import evaluation_options, judge
+from esrface.cli.options import DATA, data_option
 
 
 @click.command(
@@ -25,14 +27,7 @@ from esrface.cli.evaluation import DATA, evaluation_options, judge
         ),
     ],
 )
-@option(
-    DATA,
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder with cohn-kanade-images/ and Emotion/, as 'esrface data ckplus' prepares it.",
-)
+@data_option("Folder with cohn-kanade-images/ and Emotion/, as 'esrface data ckplus' prepares it.")
 @option(
     DATA,
     "--trial",
@@ -40,19 +35,17 @@ from esrface.cli.evaluation import DATA, evaluation_options, judge
     metavar="N",
     help="Only frames of a fold of that trial, 0 to 9, of the ten-fold protocol.",
 )
-@option(
+@choice(
     DATA,
     "--split",
-    type=Name(["test", "valid"]),
-    metavar="test|valid",
+    values=("test", "valid"),
     help="Which fold of the trial.  [default: test]",
 )
-@option(
+@choice(
     DATA,
     "--neutral",
-    type=Name(["first", "fourth_last"]),
+    values=("first", "fourth_last"),
     default="first",
-    metavar="first|fourth_last",
     help="Which frame of a session is neutral: as published, or as the original program takes it.  "
     "[default: first]",
 )
@@ -67,15 +60,5 @@ def command(data: Path, trial: int | None, split: str | None, neutral: str, **op
 
     if trial is None and split is not None:
         raise click.UsageError("--split names a fold of a trial: give --trial too")
-    return judge(
-        options,
-        lambda recognizer, progress: evaluate_ckplus(
-            data,
-            recognizer,
-            split="all" if trial is None else split or "test",
-            trial=trial,
-            neutral=neutral,
-            vote=options["vote"],
-            progress=progress,
-        ),
-    )
+    part = "all" if trial is None else split or "test"
+    return judge(options, partial(evaluate_ckplus, data, split=part, trial=trial, neutral=neutral))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from esrface.cli.command import Command, Name, option
-from esrface.cli.evaluation import DATA, evaluation_options, judge
+from esrface.cli.command import Command, choice
+from esrface.cli.evaluation import evaluation_options, judge
+from esrface.cli.options import DATA, data_option
 
 
 @click.command(
@@ -27,29 +29,22 @@ from esrface.cli.evaluation import DATA, evaluation_options, judge
         ("esrface evaluate ferplus --data ferplus --split valid --json", "The figures for a program."),
     ],
 )
-@option(
-    DATA,
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder with FER2013Valid.zip, FER2013Valid/ or Images/ and Labels/. The asked split is enough; "
-    "with the training split beside it there are figures without duplicates too.",
+@data_option(
+    "Folder with FER2013Valid.zip, FER2013Valid/ or Images/ and Labels/. The asked split is enough; "
+    "with the training split beside it there are figures without duplicates too."
 )
-@option(
+@choice(
     DATA,
     "--split",
-    type=Name(["valid", "test"]),
+    values=("valid", "test"),
     default="valid",
-    metavar="valid|test",
     help="Validation (PublicTest) or test (PrivateTest).  [default: valid]",
 )
-@option(
+@choice(
     DATA,
     "--label-rule",
-    type=Name(["majority", "distribution"]),
+    values=("majority", "distribution"),
     default="majority",
-    metavar="majority|distribution",
     help="The published rule (images without a majority are left out), or the most voted emotion.  "
     "[default: majority]",
 )
@@ -62,9 +57,4 @@ def command(data: Path, split: str, label_rule: str, **options: Any) -> int:
     """
     from esrface.evaluation.ferplus import evaluate_ferplus
 
-    return judge(
-        options,
-        lambda recognizer, progress: evaluate_ferplus(
-            data, split, recognizer, vote=options["vote"], label_rule=label_rule, progress=progress
-        ),
-    )
+    return judge(options, partial(evaluate_ferplus, data, split, label_rule=label_rule))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from esrface.cli.command import Command, Name, option
-from esrface.cli.evaluation import DATA, evaluation_options, judge
+from esrface.cli.command import Command, choice, option
+from esrface.cli.evaluation import evaluation_options, judge
+from esrface.cli.options import DATA, data_option
 
 
 @click.command(
@@ -26,21 +28,15 @@ from esrface.cli.evaluation import DATA, evaluation_options, judge
         ),
     ],
 )
-@option(
-    DATA,
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder with valid/ and in it a folder for every emotion (sad, Sadness, angry, fearful, …); or a "
-    "CSV file with the columns path, label, split. With train at hand, figures without duplicates too.",
+@data_option(
+    "Folder with valid/ and in it a folder for every emotion (sad, Sadness, angry, fearful, …); or a "
+    "CSV file with the columns path, label, split. With train at hand, figures without duplicates too."
 )
-@option(
+@choice(
     DATA,
     "--split",
-    type=Name(["train", "valid", "test"]),
+    values=("train", "valid", "test"),
     default="valid",
-    metavar="train|valid|test",
     help="[default: valid]",
 )
 @option(
@@ -60,17 +56,5 @@ def command(data: Path, split: str, detect: bool, strict: bool, **options: Any) 
     """
     from esrface.evaluation.folder import evaluate_folder
 
-    return judge(
-        options,
-        lambda recognizer, progress: evaluate_folder(
-            data,
-            split,
-            recognizer,
-            vote=options["vote"],
-            detect=detect,
-            strict=strict,
-            threads=options["threads"],
-            progress=progress,
-        ),
-        detector="auto" if detect else "none",
-    )
+    judged = partial(evaluate_folder, data, split, detect=detect, strict=strict, threads=options["threads"])
+    return judge(options, judged, detector="auto" if detect else "none")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from esrface.cli.command import option
-from esrface.cli.options import RECOGNITION, recognition_options, resolve_device
+from esrface.cli.options import RECOGNITION, all_of, recognition_options, resolve_device
 from esrface.cli.streams import print_json, say
 
 if TYPE_CHECKING:
@@ -19,9 +21,17 @@ if TYPE_CHECKING:
     from esrface.evaluation.judged import Evaluation
     from esrface.recognizer import Recognizer
 
-DATA, OUTPUT = "Data", "Output"
+OUTPUT = "Output"
 
 Progress = Callable[[str, int, int], None]
+
+
+class Judge(Protocol):
+    """Judges one model; all else is known already."""
+
+    def __call__(self, recognizer: Recognizer, *, vote: str, progress: Progress) -> Evaluation:
+        """The model's answers on the data."""
+
 
 _model_option = option(
     RECOGNITION,
@@ -32,7 +42,7 @@ _model_option = option(
     "again to compare models.",
 )
 
-_output_options = (
+_output_options = all_of(
     option(
         OUTPUT,
         "--corruptions",
@@ -54,9 +64,7 @@ _output_options = (
 
 def evaluation_options(command: Any) -> Any:
     """The options about models, device, answer and outputs."""
-    for decorator in reversed(_output_options):
-        command = decorator(command)
-    command = recognition_options(command)
+    command = recognition_options(_output_options(command))
     # Nothing is abstained from here: the report shows the accuracy of the surest share for every share.
     kept = [
         parameter
@@ -80,7 +88,7 @@ def _before_recognition(command: Any) -> Any:
 
 def judge(
     options: Mapping[str, Any],
-    evaluate: Callable[[Recognizer, Progress], Evaluation],
+    evaluate: Judge,
     *,
     detector: str = "none",
 ) -> int:
@@ -99,7 +107,7 @@ def judge(
         recognizers = [stack.enter_context(one) for one in _make_recognizers(options, detector)]
         names = _names(options["model"], [recognizer.card.name for recognizer in recognizers])
         out: Path | None = options["out"]
-        _check_place(out, names, options["overwrite"])
+        check_place(out, names, overwrite=options["overwrite"])
         models = [
             (name, _judge_one(console, name if len(names) > 1 else "", recognizer, options, evaluate))
             for name, recognizer in zip(names, recognizers, strict=True)
@@ -132,6 +140,7 @@ def _make_recognizers(options: Mapping[str, Any], detector: str) -> Iterator[Rec
             mirror=options["mirror"],
             vote=options["vote"],
             threads=options["threads"],
+            prior=options["prior"],
         )
 
 
@@ -147,24 +156,29 @@ def _judge_one(
     name: str,
     recognizer: Recognizer,
     options: Mapping[str, Any],
-    evaluate: Callable[[Recognizer, Progress], Evaluation],
+    evaluate: Judge,
 ) -> Evaluation:
     from esrface.evaluation.judged import with_robustness
 
     with _progress(console, name) as progress:
-        evaluation = evaluate(recognizer, progress)
+        evaluation = evaluate(recognizer, vote=options["vote"], progress=progress)
         return with_robustness(evaluation, recognizer, progress) if options["corruptions"] else evaluation
 
 
-def _check_place(out: Path | None, names: Sequence[str], overwrite: bool) -> None:
+def check_place(out: Path | None, names: Sequence[str], *, overwrite: bool) -> None:
     """Refuse before the work what could not be written after it."""
     from esrface.evaluation.report import planned_files
-    from esrface.outputs import make_folder, refuse_existing
+    from esrface.outputs import output_errors, refuse_existing
 
     if out is None:
         return
-    if out.exists():
-        make_folder(out)
+    with output_errors(out):
+        place = next(place for place in (out, *out.absolute().parents) if place.exists())
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "")
+        as_is = os.access in os.supports_effective_ids
+        if not os.access(place, os.W_OK | os.X_OK, effective_ids=as_is):
+            raise PermissionError(errno.EACCES, "")
     for name in planned_files(names):
         refuse_existing(out / name, overwrite=overwrite)
 
@@ -201,18 +215,10 @@ def _announce(console: Console, what: str) -> None:
 @contextmanager
 def _progress(console: Console, name: str) -> Iterator[Progress]:
     """A bar on a terminal that disappears at the end, elsewhere nothing."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from esrface.cli.progress import share_bar
 
     before = f"{name}: " if name else ""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as bar:
+    with share_bar(console) as bar:
         task = bar.add_task(f"{before}starting", total=None)
         yield lambda what, done, total: bar.update(
             task, description=before + what, completed=done, total=total or None

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from esrface.emotions import EMOTIONS
 from esrface.evaluation.comparison import Named, comparison
 from esrface.evaluation.comparison_report import chance
 from esrface.evaluation.corruptions import SEVERITIES, TITLES
@@ -37,7 +36,7 @@ def show_model(console: Console, evaluation: Evaluation) -> None:
     for name, figure in _of_its_own(evaluation.extra()):
         table.add_row(name, figure, *blanks)
     table.add_row("images", *(f"{figures.images:,}" for figures in shown.values()))
-    for name in EMOTIONS:
+    for name in evaluation.emotions:
         table.add_row(f"recall {name}", *(percent(figures.recall[name]) for figures in shown.values()))
     console.print(table)
 
@@ -54,8 +53,8 @@ def show_comparison(console: Console, models: Sequence[Named]) -> None:
     for name in own[0]:
         table.add_row(name, *(figures.get(name, "-") for figures in own))
     table.add_row("images", *(f"{one.images:,}" for one in figures))
-    for name in EMOTIONS:
-        table.add_row(f"recall {name}", *(percent(one.recall[name]) for one in figures))
+    for name in dict.fromkeys(name for one in figures for name in one.recall):
+        table.add_row(f"recall {name}", *(percent(one.recall.get(name)) for one in figures))
     console.print(table)
     for entry in comparison(models)["differences"]:
         low, high = entry["accuracy_interval"]

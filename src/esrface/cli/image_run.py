@@ -153,6 +153,7 @@ def _recognizer(options: Options, *, threads: int) -> Recognizer:
         min_face=options["min_face"],
         min_score=options["min_score"],
         max_faces=options["max_faces"],
+        prior=options["prior"],
     )
 
 
@@ -177,7 +178,14 @@ def _sinks(options: Options, recognizer: Recognizer) -> list[Sink]:
         if options[name]:
             columns = branches if options["branches"] else 0
             sinks.append(
-                kind(options[name], settings, mode=mode, branches=columns, abstain_below=abstain_below)
+                kind(
+                    options[name],
+                    settings,
+                    mode=mode,
+                    branches=columns,
+                    abstain_below=abstain_below,
+                    emotions=recognizer.card.emotions,
+                )
             )
     return sinks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +13,7 @@ from esrface.cli.command import Name, Share, Whole, option
 F = TypeVar("F", bound=Callable[..., Any])
 
 RECOGNITION, DETECTION, ORIGINAL = "Recognition", "Faces", "From the original program"
+DATA = "Data"
 
 DETECTORS = ("auto", "yunet", "libfacedetection", "haar", "dlib-optimized", "dlib-cnn", "none")
 """As in ``esrface.detection.DETECTOR_NAMES``, which help pages must not load."""
@@ -29,6 +31,11 @@ def all_of(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
         return command
 
     return decorate
+
+
+def data_option(text: str) -> Callable[[Any], Any]:
+    """``--data`` of what is trained and judged on, with what it stands for."""
+    return option(DATA, "--data", required=True, type=click.Path(path_type=Path), metavar="DIR", help=text)
 
 
 recognition_options = all_of(
@@ -53,6 +60,15 @@ recognition_options = all_of(
         default="mean",
         metavar="mean|plurality",
         help="The mean of the branches' probabilities, or most votes as in the original.  [default: mean]",
+    ),
+    option(
+        RECOGNITION,
+        "--prior",
+        type=Name(["natural", "balanced"]),
+        default="natural",
+        metavar="natural|balanced",
+        help="Take emotions to be as common as in the training data, or find more of the rare ones at the "
+        "cost of the common ones.  [default: natural]",
     ),
     option(
         RECOGNITION,

@@ -71,3 +71,19 @@ class ProgressBar:
         # Only the bar would miss it.
         with suppress(Exception):
             self._total = self._count()
+
+
+def share_bar(console: Console) -> Progress:
+    """A bar of the share done, with the time left, for a task whose description says what is being done; only
+    on a terminal, and gone at the end."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal or console.is_dumb_terminal,
+        transient=True,
+    )

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from esrface.cli.command import Name, option
+from esrface.cli.command import option
+from esrface.cli.options import all_of, data_option
 from esrface.cli.streams import printable
 from esrface.cli.training import (
-    DATA,
     MODEL,
     NETWORK,
     SCHEDULE,
     TrainingProgress,
-    data_option,
     given,
+    machine_options,
+    out_option,
     recipe_option,
     resume_option,
+    seed_option,
     tensorboard_option,
 )
 
 if TYPE_CHECKING:
     from esrface.training.protocols.config import ProtocolConfig
     from esrface.training.protocols.plan import Plan
+    from esrface.training.protocols.run import Training
     from esrface.training.staged import StageEpoch
 
 Config = TypeVar("Config", bound="ProtocolConfig")
@@ -50,7 +53,7 @@ _schedule = (
     _number("--lr", _RATE, "Rate of the newest branch."),
     _number("--trained-lr", _RATE, "Rate of what was trained before."),
     _number("--batch", click.IntRange(2), "Faces a step, over all processes.  [default: 32]"),
-    option(SCHEDULE, "--seed", type=click.IntRange(0), metavar="N", help="[default: 1]"),
+    seed_option,
     option(
         SCHEDULE,
         "--set",
@@ -60,15 +63,7 @@ _schedule = (
         help="Any other setting of config.yaml, such as --set momentum=0.8 or "
         "--set augmentation.rotation_deg=10; may be given several times.",
     ),
-    option(SCHEDULE, "--device", default="cpu", metavar="NAME", help="cpu or cuda.  [default: cpu]"),
-    option(SCHEDULE, "--threads", type=click.IntRange(1), metavar="N", help="[default: all that are ours]"),
-    option(
-        SCHEDULE,
-        "--precision",
-        type=Name(["auto", "bf16", "fp32"]),
-        metavar="auto|bf16|fp32",
-        help="auto: bf16 where the hardware computes in it.  [default: fp32]",
-    ),
+    *machine_options("fp32"),
     option(MODEL, "--name", metavar="NAME", help="Name on the card.  [default: the name of RUN]"),
     option(
         MODEL,
@@ -81,38 +76,16 @@ _schedule = (
 
 def protocol_options(data: str) -> Callable[[Any], Any]:
     """The options of every protocol; ``data`` says what the folder holds."""
-    out = option(
-        DATA,
-        "--out",
-        required=True,
-        type=click.Path(path_type=Path),
-        metavar="RUN",
-        help="Run folder to write.",
-    )
-    decorators = (data_option(data), out, resume_option, tensorboard_option, *_schedule)
-
-    def decorate(command: Any) -> Any:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
+    return all_of(data_option(data), out_option, resume_option, tensorboard_option, *_schedule)
 
 
 def esr9_options(init: str) -> Callable[[Any], Any]:
     """The options of the protocols for ESR-9; ``init`` says what training begins with."""
-    decorators = (
+    return all_of(
         option(NETWORK, "--init", metavar="DIR|RUN|none", help=init),
         _number("--branches", _COUNT, "Of the ensemble.  [default: 9]"),
         _number("--cap", _COUNT, "Images of each class or quadrant that a branch may see.  [default: 5000]"),
     )
-
-    def decorate(command: Any) -> Any:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
 
 
 def configure(kind: type[Config], options: Mapping[str, Any]) -> Config:
@@ -141,34 +114,18 @@ def train_protocol(
         make_plan: Reads the data with so many threads.
         options: Values of ``protocol_options``.
     """
-    from esrface.cli.console import make_console
-    from esrface.threads import resolve_threads
-    from esrface.training.distributed import ranks_of_torchrun
     from esrface.training.protocols.export import export_run
-    from esrface.training.protocols.run import Training, check_place, train_plan
+    from esrface.training.protocols.run import check_place, train_plan
 
-    out, threads, resume = options["out"], resolve_threads(options["threads"]), options["resume"]
-    console = make_console()
-    with (
-        ranks_of_torchrun(options["device"]) as (ranks, own_device),
-        TrainingProgress(console, 1) as progress,
-    ):
-        console.quiet = not ranks.is_first
+    out = options["out"]
+    with training_run(options) as (training, progress):
         # Before the data are read, which may take minutes.
-        check_place(out, config, resume)
-        plan = make_plan(threads)
-        training = Training(
-            device=own_device,
-            ranks=ranks,
-            threads=threads,
-            resume=resume,
-            legacy=options["legacy"],
-            tensorboard=options["tensorboard"],
-            progress=progress.show if ranks.is_first else None,
-            report=lambda epoch: progress.line(epoch_line(epoch)),
-        )
+        check_place(out, config, training.resume)
+        plan = make_plan(training.threads)
+        for warning in plan.warnings:
+            progress.line(f"esrface: warning: {warning}")
         trainer = train_plan(plan, out, config, training)
-        if ranks.is_first:
+        if training.ranks.is_first:
             name = options["name"] or out.resolve().name
             export_run(trainer.network, plan, out, config, protocol=protocol, name=name)
             figures = ", ".join(
@@ -176,12 +133,38 @@ def train_protocol(
                 for figure, value in trainer.judge(trainer.network, plan.valid).ensemble.items()
             )
             place = printable(str(out))
-            console.print(
+            progress.line(
                 f"{place}: {figures} on {len(plan.valid)} validation images; try: esrface image photo.jpg "
-                f"--model {place}",
-                soft_wrap=True,
+                f"--model {place}"
             )
     return 0
+
+
+@contextmanager
+def training_run(options: Mapping[str, Any]) -> Iterator[tuple[Training, TrainingProgress]]:
+    """How to train by the values of ``protocol_options``, among all processes, and what shows it."""
+    from esrface.cli.console import make_console
+    from esrface.threads import resolve_threads
+    from esrface.training.distributed import ranks_of_torchrun
+    from esrface.training.protocols.run import Training
+
+    console = make_console()
+    with (
+        ranks_of_torchrun(options["device"]) as (ranks, own_device),
+        TrainingProgress(console, 1) as progress,
+    ):
+        console.quiet = not ranks.is_first
+        training = Training(
+            device=own_device,
+            ranks=ranks,
+            threads=resolve_threads(options["threads"]),
+            resume=options["resume"],
+            legacy=options["legacy"],
+            tensorboard=options["tensorboard"],
+            progress=progress.show if ranks.is_first else None,
+            report=lambda epoch: progress.line(epoch_line(epoch)),
+        )
+        yield training, progress
 
 
 def epoch_line(epoch: StageEpoch) -> str:
@@ -190,6 +173,9 @@ def epoch_line(epoch: StageEpoch) -> str:
         f"stage {epoch.stage.number}/{epoch.stages}, epoch {epoch.epoch}/{epoch.stage.epochs}: "
         f"loss {epoch.loss:.3f}, {epoch.images_per_s:.0f} images/s"
     )
+    for name, value in epoch.training.ensemble.items():
+        if name != "loss":
+            text += f", {name.replace('_', ' ')} in training {value:.4f}"
     if epoch.validation is None:
         return text
     own = zip(*(figures.values() for figures in epoch.validation.branches), strict=True)

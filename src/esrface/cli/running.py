@@ -43,6 +43,7 @@ def settings_of(options: Options, recognizer: Recognizer) -> dict[str, Any]:
         "sha256": recognizer.card.sha256,
         "detector": recognizer.detector.name,
         "mirror": recognizer.mirror,
+        "prior": recognizer.prior,
         **{name: options[name] for name in _DECISIVE},
     }
 

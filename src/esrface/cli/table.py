@@ -13,7 +13,7 @@ from rich.text import Text
 
 from esrface._names import printable
 from esrface._numbers import percent, signed
-from esrface.emotions import EMOTION_COLORS, EMOTIONS
+from esrface.emotions import color_of
 from esrface.results import Face
 
 BAR_CELLS = 10
@@ -131,7 +131,7 @@ class FaceTable:
     def _cell(self, column: Column, face: Face) -> Text:
         expression, box = face.expression, face.box
         branches = len(expression.branch_emotions)
-        color = Style(color="rgb({},{},{})".format(*EMOTION_COLORS[EMOTIONS.index(expression.emotion)]))
+        color = Style(color="rgb({},{},{})".format(*color_of(expression.emotion, expression.emotions)))
         confidence = f"{percent(expression.confidence):>5}"
         if column.title == "Emotion":
             if self._abstain_below is not None and expression.confidence < self._abstain_below:

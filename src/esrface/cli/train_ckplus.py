@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from esrface.cli.command import Command, option
-from esrface.cli.protocol import configure, epoch_line, protocol_options
+from esrface.cli.protocol import configure, protocol_options, training_run
 from esrface.cli.streams import printable
-from esrface.cli.training import NETWORK, TrainingProgress, prepare_torch
+from esrface.cli.training import NETWORK, prepare_torch
 
 
 @click.command(
@@ -52,7 +52,7 @@ from esrface.cli.training import NETWORK, TrainingProgress, prepare_torch
     help="Trial 0 to 9, whose fold is the test; may be given several times.  [default: all ten]",
 )
 @option(NETWORK, "--init", metavar="RUN|none", help="Where the networks begin.  [default: none]")
-def command(data: Path, out: Path, name: str | None, **options: Any) -> int:
+def command(data: Path, **options: Any) -> int:
     """Compare a single network, a traditional ensemble and ESR-4 on CK+.
 
     Ten trials with subjects of their own for training, validation and test. At the end stands the table:
@@ -61,20 +61,13 @@ def command(data: Path, out: Path, name: str | None, **options: Any) -> int:
     A run folder holds config.yaml, results.csv, table.md, a run for every trial, and as model.onnx and
     card.json the network with the best validation.
     """
-    count = prepare_torch(options["device"], options["threads"], tensorboard=options["tensorboard"])
-    from esrface.cli.console import make_console
-    from esrface.training.distributed import ranks_of_torchrun
+    prepare_torch(options["device"], options["threads"], tensorboard=options["tensorboard"])
     from esrface.training.protocols.config import CkPlusConfig
-    from esrface.training.protocols.run import Training
     from esrface.training.protocols.trials import TABLE, Result, train_ckplus
 
     config = configure(CkPlusConfig, options)
-    console = make_console()
-    with (
-        ranks_of_torchrun(options["device"]) as (ranks, own_device),
-        TrainingProgress(console, 1) as progress,
-    ):
-        console.quiet = not ranks.is_first
+    out: Path = options["out"]
+    with training_run(options) as (training, progress):
 
         def told(result: Result) -> None:
             progress.line(
@@ -82,18 +75,9 @@ def command(data: Path, out: Path, name: str | None, **options: Any) -> int:
                 f"{result.images} images (validation {result.validation:.2%})"
             )
 
-        training = Training(
-            device=own_device,
-            ranks=ranks,
-            threads=count,
-            resume=options["resume"],
-            legacy=options["legacy"],
-            tensorboard=options["tensorboard"],
-            progress=progress.show if ranks.is_first else None,
-            report=lambda epoch: progress.line(epoch_line(epoch)),
-        )
-        train_ckplus(data, out, config, training, name=name or out.resolve().name, report=told)
-        if ranks.is_first:
+        name = options["name"] or out.resolve().name
+        train_ckplus(data, out, config, training, name=name, report=told)
+        if training.ranks.is_first:
             progress.line((out / TABLE).read_text(encoding="utf-8"))
             place = printable(str(out))
             progress.line(f"{place}: try: esrface image photo.jpg --model {place}")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esrface.cli.command import Command, Name, option
+from esrface.cli.command import Command, Name, choice, option
+from esrface.cli.options import data_option
 from esrface.cli.training import (
-    DATA,
     MODEL,
     NETWORK,
     NETWORKS,
     TrainingProgress,
-    data_option,
     given,
+    out_option,
     prepare_torch,
     recipe_option,
     resume_option,
@@ -52,9 +52,7 @@ if TYPE_CHECKING:
     ],
 )
 @data_option("Folder with the training and validation splits: zips, Microsoft's or the original's layout.")
-@option(
-    DATA, "--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Run folder to write."
-)
+@out_option
 @resume_option
 @option(
     NETWORK,
@@ -87,12 +85,11 @@ if TYPE_CHECKING:
     default=False,
     help="Whether the card asks for the mirror pass: better and twice as slow.  [default: no]",
 )
-@option(
+@choice(
     MODEL,
     "--model-precision",
-    type=Name(["fp32", "fp16", "int8"]),
+    values=("fp32", "fp16", "int8"),
     default="fp16",
-    metavar="fp32|fp16|int8",
     help="Of the model file; int8 is the smallest and fastest, its effect stands in the card.  "
     "[default: fp16]",
 )

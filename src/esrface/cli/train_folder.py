@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esrface.cli.command import Command, Name, option
+from esrface.cli.options import DATA, data_option
 from esrface.cli.streams import printable
 from esrface.cli.training import (
-    DATA,
     MODEL,
     NETWORK,
     NETWORKS,
     SCHEDULE,
     TrainingProgress,
-    data_option,
     given,
     prepare_torch,
     recipe_option,
@@ -52,8 +51,8 @@ if TYPE_CHECKING:
     ],
 )
 @data_option(
-    "Folder with train/ and valid/, in each a folder for every emotion (sad, Sadness, angry, fearful, …); or "
-    "a CSV file with the columns path, label, split."
+    "Folder with train/ and valid/, in each a folder for every emotion (sad, Sadness, angry, fearful, …) or "
+    "class of your own (any other name); or a CSV file with the columns path, label, split."
 )
 @option(
     DATA,
@@ -114,8 +113,8 @@ def command(
 ) -> int:
     """Train on your own pictures: fine-tune the shipped model, or start from nothing.
 
-    Emotions without a folder are never answered. Pictures may have any size. Training stops when validation
-    gets no better, and the best epoch is kept.
+    Emotions without a folder are never answered; a folder of another name is a new class. Pictures may have
+    any size. Training stops when validation gets no better, and the best epoch is kept.
 
     A run folder holds model.onnx and card.json, which every command takes as --model RUN, report.html to look
     at, config.yaml, metrics.csv, weights.safetensors and a checkpoint to go on from.
@@ -139,6 +138,7 @@ def command(
             threads=count,
             progress=progress.show,
             warn=lambda line: progress.line(printable(f"esrface: warning: {line}")),
+            tell=progress.line,
             report=lambda *result: progress.line(_epoch_line(config.epochs, *result)),
         )
         model = export_folder_run(
@@ -150,7 +150,8 @@ def command(
 
 def _configuration(recipe: Path | None, init: str | None, settings: dict[str, Any]) -> FolderConfig:
     from esrface.training.config import load_config
-    from esrface.training.folder import FolderConfig, find_start, from_nothing
+    from esrface.training.folder import FolderConfig, from_nothing
+    from esrface.training.folder_start import find_start
 
     if recipe:
         config = load_config(recipe, FolderConfig)

@@ -9,24 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esrface.cli.command import Name, option
+from esrface._suggest import unknown_name
+from esrface.cli.command import choice, option
+from esrface.cli.options import DATA, all_of
 from esrface.errors import DependencyError, DeviceError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-DATA, NETWORK, SCHEDULE, MODEL = "Data", "Network", "Schedule", "Model file"
+NETWORK, SCHEDULE, MODEL = "Network", "Schedule", "Model file"
+
+DEVICES = ("cpu", "cuda")
 
 NETWORKS = ("esr9-mobile", "esr9-mobile-halves", "esr9-small", "esr9-published")
 """Networks with nine branches, which help pages name without loading them."""
 
 
-def data_option(text: str) -> Callable[[Any], Any]:
-    """``--data``, with what it stands for."""
-    return option(DATA, "--data", required=True, type=click.Path(path_type=Path), metavar="DIR", help=text)
-
-
 resume_option = option(DATA, "--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+
+out_option = option(
+    DATA, "--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Run folder to write."
+)
 
 recipe_option = option(
     SCHEDULE,
@@ -42,9 +45,28 @@ tensorboard_option = option(
 )
 
 
+seed_option = option(SCHEDULE, "--seed", type=click.IntRange(0), metavar="N", help="[default: 1]")
+
+
+def machine_options(precision: str) -> tuple[Callable[[Any], Any], ...]:
+    """Options about what computes, and how exactly: ``precision`` is the default in the help text."""
+    return (
+        option(SCHEDULE, "--device", default="cpu", metavar="NAME", help="cpu or cuda.  [default: cpu]"),
+        option(
+            SCHEDULE, "--threads", type=click.IntRange(1), metavar="N", help="[default: all that are ours]"
+        ),
+        choice(
+            SCHEDULE,
+            "--precision",
+            values=("auto", "bf16", "fp32"),
+            help=f"auto: bf16 where the hardware computes in it.  [default: {precision}]",
+        ),
+    )
+
+
 def schedule_options(epochs: int, batch: int) -> Callable[[Any], Any]:
     """Options about how long, how fast and on what, with their defaults in the help texts."""
-    decorators = (
+    return all_of(
         option(SCHEDULE, "--epochs", type=click.IntRange(1), metavar="N", help=f"[default: {epochs}]"),
         option(
             SCHEDULE,
@@ -60,26 +82,9 @@ def schedule_options(epochs: int, batch: int) -> Callable[[Any], Any]:
             metavar="X",
             help="Peak rate of the base.",
         ),
-        option(SCHEDULE, "--seed", type=click.IntRange(0), metavar="N", help="[default: 1]"),
-        option(SCHEDULE, "--device", default="cpu", metavar="NAME", help="cpu or cuda.  [default: cpu]"),
-        option(
-            SCHEDULE, "--threads", type=click.IntRange(1), metavar="N", help="[default: all that are ours]"
-        ),
-        option(
-            SCHEDULE,
-            "--precision",
-            type=Name(["auto", "bf16", "fp32"]),
-            metavar="auto|bf16|fp32",
-            help="auto: bf16 where the hardware computes in it.  [default: auto]",
-        ),
+        seed_option,
+        *machine_options("auto"),
     )
-
-    def decorate(command: Any) -> Any:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
 
 
 def given(settings: dict[str, Any]) -> dict[str, Any]:
@@ -103,12 +108,13 @@ def prepare_torch(device: str, threads: int | None, *, tensorboard: bool = False
 
     from esrface.threads import resolve_threads
 
+    if device.partition(":")[0] not in (*DEVICES, "mps"):
+        raise DeviceError(unknown_name("device", device, DEVICES))
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
-        raise DeviceError(
-            f"device {device!r} cannot be used: {str(error).splitlines()[0]}; try --device cpu"
-        ) from None
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        raise DeviceError(f"device {device!r} cannot be used: {reason}; try --device cpu") from None
     count = resolve_threads(threads)
     torch.set_num_threads(count)
     return count
@@ -134,19 +140,11 @@ class TrainingProgress:
     """
 
     def __init__(self, console: Console, epochs: int) -> None:
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from esrface.cli.progress import share_bar
 
         self._console = console
         self.epochs = epochs
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
+        self._bar = share_bar(console)
         self._task = self._bar.add_task("starting", total=epochs)
 
     def __enter__(self) -> TrainingProgress:

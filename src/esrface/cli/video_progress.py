@@ -12,7 +12,7 @@ from esrface._names import printable
 from esrface._numbers import percent
 from esrface.cli.clip_run import ClipTally
 from esrface.cli.running import counted
-from esrface.emotions import EMOTION_COLORS, EMOTIONS
+from esrface.emotions import color_of
 from esrface.video import Frame, Video
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class VideoProgress:
         for face in frame.faces:
             answer = face.smoothed or face.expression
             mark = "" if face.track_id is None else f"#{face.track_id} "
-            color = "rgb({},{},{})".format(*EMOTION_COLORS[EMOTIONS.index(answer.emotion)])
+            color = "rgb({},{},{})".format(*color_of(answer.emotion, answer.emotions))
             line.append(f"  {mark}")
             line.append(f"{answer.emotion} {percent(answer.confidence)}", style=color)
         return line

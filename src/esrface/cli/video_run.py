@@ -180,6 +180,7 @@ def _recognizer(options: Options) -> Recognizer:
         options["mirror"],
         options["vote"],
         threads,
+        prior=options["prior"],
     )
 
 
@@ -244,8 +245,16 @@ def _sinks(options: Options, recognizer: Recognizer, *, clips: int) -> list[Fram
         sinks.append(OriginalVideoCsv(options["output"], settings, mode=mode, branches=branches))
     for name, kind in (("csv", CsvRows), ("jsonl", JsonlRows), ("parquet", ParquetRows)):
         if options[name]:
-            columns, limit = branches if options["branches"] else 0, options["abstain_below"]
-            sinks.append(kind(options[name], settings, mode=mode, branches=columns, abstain_below=limit))
+            sinks.append(
+                kind(
+                    options[name],
+                    settings,
+                    mode=mode,
+                    branches=branches if options["branches"] else 0,
+                    abstain_below=options["abstain_below"],
+                    emotions=recognizer.card.emotions,
+                )
+            )
     if options["save_video"]:
         limit = options["abstain_below"]
         drawn = RunSettings({**settings.values, "smooth": options["smooth"]})

@@ -129,7 +129,7 @@ class AffectNetSet:
             try:
                 face = load_image(path)
             except InputError as error:
-                raise DataError(f"{error}; prepare it again") from error
+                raise DataError(f"{error}; delete it and prepare the set again with --resume") from error
             if face.shape != row.shape:
                 raise DataError(
                     f"{printable(path)} has {face.shape[1]}x{face.shape[0]} pixels, expected {FACE_SIDE}x"
@@ -308,7 +308,7 @@ def _face(row: Row, pictures: Path) -> NDArray[np.uint8]:
         raise Unusable("it has no face box") from None
     below = Path(row.cells["subDirectory_filePath"])
     path = pictures / below
-    if not path.exists():
+    if not path.exists() and (pictures / below.name).exists():
         path = pictures / below.name
     try:
         picture = load_image(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -127,26 +127,30 @@ def _check_ckplus(data: Path, _: int | None) -> Checked:
 def _check_folder(data: Path, threads: int | None) -> Checked:
     splits: list[SplitCheck] = []
     warnings: list[str] = []
+    emotions: tuple[str, ...] | None = None
     # A test split is for those who want one; what is there has to be right.
     for name in ("train", "valid", *(split for split in splits_of(data) if split == "test")):
-        listed = list_folder(data, name)
-        if name == "train" and listed.problems:
-            raise DataError(f"{listed.problems[0]}: fill it, or take it out")
+        listed = list_folder(data, name, emotions=emotions, of="the split train")
+        if name == "train":
+            emotions = listed.emotions
+            warnings += listed.doubts
+            if listed.problems:
+                raise DataError(f"{listed.problems[0]}: fill it, or take it out")
         labels, skipped = [], []
         for picture in read_pictures(listed.pictures, threads=threads):
             if picture.crop is None:
                 skipped.append(str(picture.problem))
             else:
                 labels.append(picture.listed.label)
-        counts = class_counts(np.array(labels, dtype=np.int64))
-        splits.append(SplitCheck(name, len(labels), _named(counts), len(skipped)))
+        counts = class_counts(np.array(labels, dtype=np.int64), len(listed.emotions))
+        splits.append(SplitCheck(name, len(labels), _named(counts, listed.emotions), len(skipped)))
         summary = summarise_skipped(skipped, len(listed.pictures))
         warnings += [*listed.problems, *([f"{name}: {summary}"] if summary else [])]
     return Checked("folder", tuple(splits), tuple(warnings))
 
 
-def _named(counts: Any) -> dict[str, int]:
-    return dict(zip(EMOTIONS, (int(count) for count in counts), strict=True))
+def _named(counts: Any, emotions: Sequence[str] = EMOTIONS) -> dict[str, int]:
+    return dict(zip(emotions, (int(count) for count in counts), strict=True))
 
 
 LAYOUTS: Final[dict[str, Callable[[Path, int | None], Checked]]] = {

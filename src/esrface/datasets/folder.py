@@ -1,13 +1,15 @@
 """A user's own labelled pictures: ``DIR/{train,valid}/<emotion>/*``, or a CSV of path, label, split.
 
-Names of folders and labels are the eight emotions or synonyms of them, in any case. Listing is apart from
-reading (`esrface.datasets.folder_pictures`): a data set is checked as a whole before a picture is decoded.
+Names of folders and labels are the eight emotions or synonyms of them, in any case; any other name is a class
+of its own. Listing is apart from reading (`esrface.datasets.folder_pictures`): a data set is checked as a
+whole before a picture is decoded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,10 +17,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface._names import printable, reason_of
-from esrface._suggest import unknown_name
+from esrface._names import printable, reason_of, same_file_key
+from esrface._suggest import nearest, unknown_name
 from esrface.datasets.tables import read_table
-from esrface.emotions import EMOTIONS
+from esrface.emotions import EMOTIONS, classes_problem
 from esrface.errors import DataError
 from esrface.sources import find_images
 
@@ -41,6 +43,9 @@ SPLITS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The splits and other names of them, lower case."""
 
+LIKELY_TYPO: Final = 0.75
+"""How much (0-1) a new class's name is like one of the eight emotions' where it is probably meant."""
+
 COLUMNS: Final = ("path", "label", "split")
 """Columns that the first line of a CSV has to name, in any order; others are passed over."""
 
@@ -53,7 +58,7 @@ class Listed:
     name: str
     """Path below the data set's folder, or as the CSV has it."""
     label: int
-    """Index of the emotion in network order."""
+    """Index of the class in `FolderSplit.emotions`."""
 
 
 @dataclass(frozen=True)
@@ -62,40 +67,58 @@ class FolderSplit:
 
     data: Path
     split: str
+    emotions: tuple[str, ...]
+    """(C,) the classes: the eight emotions, there or not, then the new ones, sorted."""
     pictures: tuple[Listed, ...]
-    """Class by class in network order, names sorted; for a CSV in its order."""
+    """Class by class, names sorted; for a CSV in its order."""
     problems: tuple[str, ...]
     """One line for each class folder without a picture, and for each folder that cannot be read."""
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """(8,) pictures of each emotion."""
-        return class_counts(np.array([picture.label for picture in self.pictures], dtype=np.int64))
+        """(C,) pictures of each class."""
+        labels = np.array([picture.label for picture in self.pictures], dtype=np.int64)
+        return class_counts(labels, len(self.emotions))
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """One line for each new class whose name looks like a slip for one of the eight emotions."""
+        what = "label" if self.data.is_file() else "folder"
+        return tuple(
+            f"{what} '{printable(name)}' is taken as a new class; if you mean {meant} rename it"
+            for name in self.emotions[len(EMOTIONS) :]
+            if (meant := _probably(name)) is not None
+        )
 
 
 def emotion_of(name: str) -> str | None:
     """The emotion that a folder's name or a label means (``"Sadness"``, ``"03_happy"``), or None."""
-    # casefold, and what numbers and marks people put around names to sort them.
-    return _KNOWN_EMOTIONS.get(re.sub(r"^[\W\d_]+|[\W\d_]+$", "", name.casefold()))
+    return _KNOWN_EMOTIONS.get(_bare(name))
 
 
-def list_folder(data: Path, split: str) -> FolderSplit:
+def list_folder(
+    data: Path, split: str, *, emotions: Sequence[str] | None = None, of: str = "what is known"
+) -> FolderSplit:
     """List one split, ``"train"``, ``"valid"`` or ``"test"``; nothing is decoded.
 
     Args:
-        data: Folder with a folder for the split and in it one for each emotion, or a CSV file whose first
+        data: Folder with a folder for the split and in it one for each class, or a CSV file whose first
             line names the columns path (relative to the file), label and split.
         split: Which one.
+        emotions: The classes that are known, say a model's; None: the eight emotions and whatever other
+            names there are. Names that differ in case only are one.
+        of: Whose ``emotions`` are, for errors.
 
     Raises:
-        DataError: There is no such data set or split, or a name in it means none of the eight emotions.
+        DataError: There is no such data set or split, a name in it is no name for a class, or it is none of
+            ``emotions``.
     """
     if split not in SPLITS:
         raise DataError(unknown_name("split", split, SPLITS))
     if data.is_dir():
-        return _list_tree(data, split)
+        return _list_tree(data, split, emotions, of)
     if data.is_file():
-        return _list_csv(data, split)
+        return _list_csv(data, split, emotions, of)
     raise DataError(f"{printable(data)}: no such folder or CSV file")
 
 
@@ -112,26 +135,67 @@ def splits_of(data: Path) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if split in found)
 
 
-def class_counts(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(8,) how often each emotion stands in labels (N,)."""
-    return np.bincount(labels, minlength=len(EMOTIONS)).astype(np.int64)
+def class_counts(labels: NDArray[np.int64], classes: int = len(EMOTIONS)) -> NDArray[np.int64]:
+    """(C,) how often each class stands in labels (N,)."""
+    return np.bincount(labels, minlength=classes).astype(np.int64)
 
 
-def _list_tree(data: Path, split: str) -> FolderSplit:
+class _Classes:
+    """What the names of folders or labels mean.
+
+    Args:
+        place: Where they stand, for errors.
+        what: ``"folder"`` or ``"label"``.
+        names: All of them.
+        known: The classes that there are; None: the eight emotions and the new ones among the names.
+        of: Whose they are, for errors.
+
+    Raises:
+        DataError: A name means none of the classes, or can be no class's.
+    """
+
+    def __init__(
+        self, place: Path, what: str, names: Iterable[str], known: Sequence[str] | None, of: str
+    ) -> None:
+        given = sorted(set(names))
+        new = {
+            class_key(name): unicodedata.normalize("NFC", name.strip())
+            for name in reversed(given)
+            if emotion_of(name) is None
+        }
+        if known is None:
+            known = (*EMOTIONS, *(new[key] for key in sorted(new)))
+            problem = classes_problem(known)
+            if problem is not None:
+                raise DataError(f"{printable(place)}: names of {what}s {problem}; rename one")
+        self.emotions = tuple(known)
+        self._index = {class_key(name): index for index, name in enumerate(self.emotions)}
+        unknown = [name for name in given if self._find(name) is None]
+        if unknown:
+            raise DataError(_unknown_classes(place, what, unknown, self.emotions, of))
+
+    def label(self, name: str) -> int:
+        """Index of the class that one of the names means."""
+        label = self._find(name)
+        assert label is not None  # All names were looked up at the beginning.
+        return label
+
+    def _find(self, name: str) -> int | None:
+        return self._index.get(class_key(emotion_of(name) or name))
+
+
+def _list_tree(data: Path, split: str, emotions: Sequence[str] | None, of: str) -> FolderSplit:
     folders = [folder for folder in _folders(data) if _KNOWN_SPLITS.get(folder.name.casefold()) == split]
     if not folders:
         raise DataError(_no_split(data, split))
     classes = [folder for place in folders for folder in _folders(place)]
-    meanings = {folder: emotion_of(folder.name) for folder in classes}
-    unknown = sorted({folder.name for folder, meaning in meanings.items() if meaning is None})
-    if unknown:
-        raise DataError(_unknown_emotions(folders[0], "folder", unknown))
     if not classes:
         raise DataError(f"{printable(folders[0])}: no folders of emotions here; {_expected()}")
+    known = _Classes(folders[0], "folder", [folder.name for folder in classes], emotions, of)
     pictures: list[Listed] = []
     problems: list[str] = []
-    for folder, meaning in meanings.items():
-        label = EMOTIONS.index(str(meaning))
+    for folder in classes:
+        label = known.label(folder.name)
         for source in find_images([folder]):
             if source.problem is not None:
                 problems.append(source.problem)
@@ -139,7 +203,7 @@ def _list_tree(data: Path, split: str) -> FolderSplit:
                 path = Path(source.name)
                 pictures.append(Listed(path, path.relative_to(data).as_posix(), label))
     pictures.sort(key=lambda picture: picture.label)
-    return FolderSplit(data, split, tuple(pictures), tuple(problems))
+    return FolderSplit(data, split, known.emotions, tuple(pictures), tuple(problems))
 
 
 def _folders(place: Path) -> list[Path]:
@@ -160,34 +224,46 @@ def _no_split(data: Path, split: str) -> str:
     return f"{printable(data)}: no folder {split} here; {hint}"
 
 
-def _list_csv(path: Path, split: str) -> FolderSplit:
-    pictures: list[Listed] = []
-    unknown: set[str] = set()
+def _list_csv(path: Path, split: str, emotions: Sequence[str] | None, of: str) -> FolderSplit:
+    rows: list[dict[str, str]] = []
     for number, row in read_table(path, COLUMNS):
         means = _KNOWN_SPLITS.get(row["split"].strip().casefold())
         if means is None:
             said = unknown_name("split", row["split"], SPLITS)
             raise DataError(f"{printable(path)}: line {number}: {said}")
-        if means != split:
-            continue
-        emotion = emotion_of(row["label"])
-        if emotion is None:
-            unknown.add(row["label"])
-            continue
-        pictures.append(Listed(path.parent / row["path"], row["path"], EMOTIONS.index(emotion)))
-    if unknown:
-        raise DataError(_unknown_emotions(path, "label", sorted(unknown)))
-    if not pictures:
+        if means == split:
+            rows.append(row)
+    if not rows:
         raise DataError(f"{printable(path)}: no line has the split {split}")
-    return FolderSplit(path, split, tuple(pictures), ())
+    known = _Classes(path, "label", [row["label"] for row in rows], emotions, of)
+    pictures = (Listed(path.parent / row["path"], row["path"], known.label(row["label"])) for row in rows)
+    return FolderSplit(path, split, known.emotions, tuple(pictures), ())
 
 
-def _unknown_emotions(place: Path, what: str, names: Sequence[str]) -> str:
-    shown = ", ".join(printable(name) for name in names[:12]) + (", …" if len(names) > 12 else "")
+def class_key(name: str) -> str:
+    """Equal for names that are one class's."""
+    return same_file_key(name.strip())
+
+
+def _bare(name: str) -> str:
+    """A name in lower case, without the numbers and marks that people put around names to sort them."""
+    return re.sub(r"^[\W\d_]+|[\W\d_]+$", "", name.casefold())
+
+
+def _probably(name: str) -> str | None:
+    """The emotion that a new class's name is a likely slip for."""
+    near = nearest(_bare(name), _KNOWN_EMOTIONS, cutoff=LIKELY_TYPO)
+    return None if near is None else _KNOWN_EMOTIONS[near]
+
+
+def _unknown_classes(place: Path, what: str, names: Sequence[str], known: Sequence[str], of: str) -> str:
+    shown = ", ".join(f"'{printable(name)}'" for name in names[:12]) + (", …" if len(names) > 12 else "")
+    meant = _probably(names[0])
+    hint = "" if meant is None else f" (did you mean {meant}?)"
     plural = "" if len(names) == 1 else "s"
     return (
-        f"{printable(place)}: {len(names)} {what}{plural} of no known emotion: {shown}; models answer with "
-        f"eight emotions and no others yet, so rename or take out: {_known()}"
+        f"{printable(place)}: {of} has no class for the {what}{plural} {shown}{hint}, only "
+        f"{', '.join(map(printable, known))}; rename or take out, or train with it"
     )
 
 

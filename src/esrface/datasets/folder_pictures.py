@@ -49,7 +49,7 @@ class FolderFaces:
     pixels: NDArray[np.uint8]
     """(N, S, S) grey."""
     labels: NDArray[np.int64]
-    """(N,) in network order."""
+    """(N,) indices of the classes, see `esrface.datasets.folder.FolderSplit.emotions`."""
     digests: NDArray[np.bytes_]
     """(N,) of the files, see `ReadPicture.digest`."""
     skipped: tuple[str, ...]

@@ -6,11 +6,14 @@ resampling; what comes from outside the picture is black.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from esrface.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,23 @@ class Jitter:
     shift: float = 0.1
     """Share of the side, either way."""
     scale: tuple[float, float] = (1.0, 1.25)
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("brightness", 1),
+            ("contrast", 1),
+            ("mirror", 1),
+            ("rotation_deg", 180),
+            ("shift", 1),
+        ):
+            value = getattr(self, name)
+            if not 0 <= value <= most:  # Not a number is neither.
+                raise InputError(f"augmentation.{name}: expected a number from 0 to {most}, got {value!r}")
+        low, high = self.scale
+        if not 0 < low <= high < math.inf:
+            raise InputError(
+                f"augmentation.scale: expected two numbers above 0 in order, got {list(self.scale)}"
+            )
 
 
 STILL = Jitter(brightness=0, contrast=0, mirror=0, rotation_deg=0, shift=0, scale=(1.0, 1.0))

@@ -75,7 +75,7 @@ def prepare(
         progress: Called now and then.
 
     Raises:
-        DataError: ``strict``, and a picture cannot be prepared.
+        DataError: ``strict``, and a picture cannot be prepared; or none can.
         OutputError: The folder is in use, or something cannot be written.
     """
     begin(folder, resume)
@@ -94,6 +94,14 @@ def prepare(
             if progress is not None and (done % 32 == 0 or done == total):
                 progress(done, total)
     _report_skipped(folder, skipped)
+    if not written + kept:
+        if not skipped:
+            raise DataError(f"{printable(folder)}: there is nothing to prepare, no picture is listed")
+        which, why = skipped[0]
+        raise DataError(
+            f"{printable(folder)}: none of {len(skipped):,} could be prepared (see {SKIPPED} there), the "
+            f"first is {which}: {why}"
+        )
     return Prepared(folder, written, kept, tuple(skipped))
 
 

@@ -20,14 +20,14 @@ DEVICES = ("cpu", "cuda")
 
 @dataclass(frozen=True, eq=False)
 class EngineOutput:
-    """What a network of K branches gives for N inputs; float32."""
+    """What a network of K branches and E classes gives for N inputs; float32."""
 
     logits: NDArray[np.float32]
-    """(N, K, 8), before temperature."""
+    """(N, K, E), before temperature."""
     affect: NDArray[np.float32] | None
     """(N, K, 2) [valence, arousal] of a trained layer; None where the network has none."""
     class_maps: NDArray[np.float32] | None
-    """(N, K, 8, h, w) logits by place, before the bias; None unless asked for."""
+    """(N, K, E, h, w) logits by place, before the bias; None unless asked for."""
 
     def __getitem__(self, rows: slice) -> EngineOutput:
         """The outputs for some of the inputs."""

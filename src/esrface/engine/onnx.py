@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from esrface.emotions import EMOTIONS
 from esrface.engine import EngineOutput, join
 from esrface.errors import DeviceError, ModelError
 from esrface.models.card import ModelCard
@@ -28,8 +27,8 @@ _EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)locat
 class OnnxEngine:
     """A network in ONNX Runtime.
 
-    The file has an input ``input`` (N, C, S, S) float32 and outputs ``logits`` (N, K, 8), optionally
-    ``affect`` (N, K, 2) and ``class_maps`` (N, K, 8, h, w), all float32; all weights are inside it.
+    The file has an input ``input`` (N, C, S, S) float32 and outputs ``logits`` (N, K, E), optionally
+    ``affect`` (N, K, 2) and ``class_maps`` (N, K, E, h, w), all float32; all weights are inside it.
 
     Args:
         model: The file's path, or its bytes (as ``ModelFile.read`` gives them, hash verified).
@@ -71,7 +70,7 @@ class OnnxEngine:
         if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise DeviceError(_no_cuda("CUDA or cuDNN libraries are missing or no GPU answers"))
         self._outputs = {output.name: output for output in self._session.get_outputs()}
-        self._input_shape, self._branches = self._inspect()
+        self._input_shape, self._branches, self._classes = self._inspect()
 
     @property
     def branches(self) -> int:
@@ -100,6 +99,8 @@ class OnnxEngine:
             self._misfit(f"its input is {_times(self._input_shape)}, the card says {_times(described)}")
         if self._branches != card.branches:
             self._misfit(f"it has {self._branches} branches, the card says {card.branches}")
+        if self._classes != len(card.emotions):
+            self._misfit(f"it has {self._classes} classes, the card names {len(card.emotions)}")
         if card.affect_source == "network" and not self.has_affect:
             self._misfit("it has no affect output, the card says affect_source network")
 
@@ -127,8 +128,8 @@ class OnnxEngine:
             raise ModelError(f"{self._name} answers with NaN or infinity: its weights are unusable")
         return EngineOutput(values["logits"], values.get("affect"), values.get("class_maps"))
 
-    def _inspect(self) -> tuple[tuple[int, int, int], int]:
-        """Input shape (C, S, S) and K, or a ModelError where the file has another form."""
+    def _inspect(self) -> tuple[tuple[int, int, int], int, int]:
+        """Input shape (C, S, S), K and how many classes, or a ModelError where the file has another form."""
         inputs = self._session.get_inputs()
         shape = inputs[0].shape if len(inputs) == 1 and inputs[0].name == "input" else []
         fixed = all(isinstance(side, int) and side > 0 for side in shape[1:])
@@ -136,7 +137,7 @@ class OnnxEngine:
             self._refuse("one input 'input' (N, C, S, S) of float32 with C and S fixed")
         if isinstance(shape[0], int):
             self._refuse("an input for any number of faces (its batch axis is fixed)")
-        for name, rank, last in (("logits", 3, (len(EMOTIONS),)), ("affect", 3, (2,)), ("class_maps", 5, ())):
+        for name, rank, last in (("logits", 3, ()), ("affect", 3, (2,)), ("class_maps", 5, ())):
             output = self._outputs.get(name)
             if output is None and name != "logits":
                 continue
@@ -145,10 +146,10 @@ class OnnxEngine:
                 self._refuse(f"an output '{name}' of {rank} axes of float32")
             if last and tuple(form[-1:]) != last:
                 self._refuse(f"an output '{name}' whose last axis is {last[0]}, not {form[-1]}")
-        branches = self._outputs["logits"].shape[1]
-        if not isinstance(branches, int):
-            self._refuse("an output 'logits' (N, K, 8) with K fixed")
-        return (shape[1], shape[2], shape[3]), branches
+        _, branches, classes = self._outputs["logits"].shape
+        if not isinstance(branches, int) or not isinstance(classes, int):
+            self._refuse("an output 'logits' (N, K, E) with K and E fixed")
+        return (shape[1], shape[2], shape[3]), branches, classes
 
     def _refuse(self, expected: str) -> NoReturn:
         raise ModelError(f"{self._name} does not fit: expected {expected}; export it with esrface")

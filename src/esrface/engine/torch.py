@@ -103,10 +103,8 @@ class TorchEngine:
                 f"the weights in {self._name} do not match their card; a file is damaged or was exchanged: "
                 "copy or download them again"
             )
-        if (self.branches, self.input_shape) != (
-            card.branches,
-            (card.input.channels, *[card.input.size] * 2),
-        ):
+        described = (card.branches, (card.input.channels, *[card.input.size] * 2), len(card.emotions))
+        if (self.branches, self.input_shape, self._config.emotions) != described:
             raise ModelError(f"the weights in {self._name} and their card describe different networks")
         if card.affect_source == "network" and not self.has_affect:
             raise ModelError(f"the weights in {self._name} have no affect layer, the card says they have")

@@ -15,12 +15,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface._names import printable
+from esrface._names import printable, reason_of
 from esrface.datasets.affectnet import SETS, AffectNetSet, list_affectnet
+from esrface.datasets.folder_pictures import file_digest
 from esrface.emotions import EMOTIONS
 from esrface.ensemble import combine_arrays
 from esrface.errors import DataError
 from esrface.evaluation import metrics
+from esrface.evaluation.copies import new_images
 from esrface.evaluation.framing import View, whole_view
 from esrface.evaluation.judged import Evaluation, Progress, answers_of
 from esrface.recognizer import Recognizer
@@ -29,6 +31,9 @@ DIMENSIONS: Final = ("valence", "arousal")
 
 PUBLISHED: Final = {"validation": 500}
 """Images of each emotion in a set, where all have as many."""
+
+TRAINING: Final = "training"
+"""The set that models are trained on: its own images are never new."""
 
 STEP = 256
 """Faces between two reports of progress."""
@@ -56,6 +61,11 @@ class AffectNetEvaluation(Evaluation):
     def labelling(self) -> str:
         """Where the labels come from, in a few words."""
         return "labels of the data set"
+
+    @property
+    def copies(self) -> str:
+        """See ``Evaluation.copies``."""
+        return "whose files are in the training set or repeated within these"
 
     @property
     def protocol(self) -> str:
@@ -131,19 +141,23 @@ def evaluate_affectnet(
             f"{printable(data)}: none of the {len(listed)} images of the {which} set shows an emotion"
         )
     output = recognizer.forward(_counted(faces, partial(report, "recognising")))
+    fresh, trouble = _find_fresh(
+        data, which, faces, partial(report, "looking for copies in the training set")
+    )
     folder = data / SETS[which].prepared
     return AffectNetEvaluation(
         split=which,
         vote=vote,
         mirror=recognizer.mirror,
+        prior=recognizer.prior,
         card=recognizer.card,
         listed=len(listed),
         names=[path.relative_to(folder).as_posix() for path in faces.paths],
         labels=faces.expressions,
         logits=output.logits,
         answers=answers_of(recognizer.card, output, vote),
-        fresh=None,
-        warnings=_unlike_published(which, faces.expressions),
+        fresh=fresh,
+        warnings=(*_unlike_published(which, faces.expressions), *trouble),
         faces=faces,
     )
 
@@ -159,6 +173,35 @@ def _read(faces: AffectNetSet, indices: Sequence[int]) -> Iterator[NDArray[np.ui
     """Pixels (96, 96, 3) one after another: a set may be larger than the memory."""
     for index in indices:
         yield faces.read(np.array([index]))[0]
+
+
+def _find_fresh(
+    data: Path, which: str, faces: AffectNetSet, progress: Callable[[int, int], None]
+) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
+    """See ``Evaluation.fresh``; a training set that is there but unusable is a warning.
+
+    Files are compared, not pixels: a face cut from the same picture by the same program is the same file, and
+    decoding a training set takes minutes.
+    """
+    if which == TRAINING or not (data / SETS[TRAINING].prepared).is_dir():
+        return None, ()
+    try:
+        training = list_affectnet(data, TRAINING)
+        seen = set(_digests(training.paths, progress))
+    except DataError as error:
+        return None, (f"no figures without duplicates, the training set cannot be used: {error}",)
+    return new_images(_digests(faces.paths, lambda done, total: None), seen), ()
+
+
+def _digests(paths: Sequence[Path], progress: Callable[[int, int], None]) -> Iterator[bytes]:
+    """One of each file's content, equal for copies."""
+    for done, path in enumerate(paths, start=1):
+        try:
+            yield file_digest(path.read_bytes())
+        except OSError as error:
+            raise DataError(f"{printable(path)}: {reason_of(error)}") from error
+        if done % STEP == 0 or done == len(paths):
+            progress(done, len(paths))
 
 
 def _unlike_published(which: str, labels: NDArray[np.int64]) -> tuple[str, ...]:

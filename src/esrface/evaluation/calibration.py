@@ -1,6 +1,6 @@
 """What a model's card has to know and only labelled images can tell: temperature and uncertainty measure.
 
-Pure functions on arrays: logits (N, K, 8) after the mirror pass if there is one, labels (N,) integers in
+Pure functions on arrays: logits (N, K, C) after the mirror pass if there is one, labels (N,) integers in
 network order. Whatever has free parameters is judged on images that it was not fitted on (two halves, each
 fitted on the other; the split follows from a seed), then fitted once more on all images for the card.
 """
@@ -8,7 +8,7 @@ fitted on the other; the split follows from a seed), then fitted once more on al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ class UncertaintyChoice:
 
 
 def mean_probabilities(logits: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float64]:
-    """(N, 8) mean over branches of softmax(logits / temperature)."""
+    """(N, C) mean over branches of softmax(logits / temperature)."""
     return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / temperature).mean(axis=1))
 
 
@@ -210,14 +210,16 @@ def fit_card(
     *,
     seed: int = 0,
     temperature: float | None = None,
+    emotions: Sequence[str] = EMOTIONS,
 ) -> dict[str, Any]:
     """Everything that validation decides or says about a model, as plain JSON-ready data.
 
     Args:
-        logits: (N, K, 8) of the validation images in the inference that the card will name (mirror or not).
+        logits: (N, K, C) of the validation images in the inference that the card will name (mirror or not).
         labels: (N,) in network order.
         seed: Of the two halves and of the bootstrap.
         temperature: Known beforehand, where the images are too few to fit one; None fits it.
+        emotions: The C classes of the model.
 
     Returns:
         ``temperature`` and ``uncertainty`` (``{"measure", "weights"}``) for the card; figures for its scores
@@ -232,7 +234,7 @@ def fit_card(
         temperature = fit_temperature(logits, labels)
     answers = combine_arrays(logits, None, temperature=temperature)
     correct = answers.emotion == labels
-    confusion = metrics.confusion_matrix(answers.emotion, labels)
+    confusion = metrics.confusion_matrix(answers.emotion, labels, len(emotions))
     fit = cross_fit_temperature(logits, labels, seed=seed)
     choice = choose_uncertainty(logits, labels, temperature, seed=seed)
     plurality = combine_arrays(logits, None, temperature=temperature, vote="plurality").emotion
@@ -245,7 +247,7 @@ def fit_card(
         "accuracy_interval": list(accuracy_interval(correct, seed=seed)),
         "accuracy_plurality": metrics.accuracy(plurality, labels),
         "mean_recall": metrics.mean_recall(confusion),
-        "recall": named_recalls(confusion),
+        "recall": named_recalls(confusion, emotions),
         "nll_before": metrics.negative_log_likelihood(mean_probabilities(logits, 1.0), labels),
         "nll_after": metrics.negative_log_likelihood(answers.probabilities, labels),
         "ece": metrics.expected_calibration_error(answers.probabilities, labels),
@@ -269,12 +271,14 @@ def accuracy_interval(
     )
 
 
-def named_recalls(confusion: NDArray[np.int64]) -> dict[str, float | None]:
-    """Recall of each emotion by name; None for an emotion without images (JSON has no NaN)."""
+def named_recalls(
+    confusion: NDArray[np.int64], emotions: Sequence[str] = EMOTIONS
+) -> dict[str, float | None]:
+    """Recall of each of the model's classes by name; None for an emotion without images (JSON has no NaN)."""
     shares = metrics.recalls(confusion)
     return {
         name: None if math.isnan(share) else float(share)
-        for name, share in zip(EMOTIONS, shares, strict=True)
+        for name, share in zip(emotions, shares, strict=True)
     }
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface.emotions import EMOTIONS
 from esrface.evaluation.corruptions import SEVERITIES, TITLES
 from esrface.evaluation.drawing import (
     FAINT,
@@ -23,6 +22,7 @@ from esrface.evaluation.drawing import (
     ink_on,
     legend_height,
     shade_of,
+    shorter,
 )
 
 Model = tuple[str, dict[str, Any]]
@@ -38,21 +38,21 @@ AFFECT_CELLS = 20
 
 def recall_chart(models: Sequence[Model]) -> str:
     """Recall of every emotion that has images, as bars."""
-    shown = [name for name in EMOTIONS if models[0][1]["recall"][name] is not None]
+    shown = [name for name, share in models[0][1]["recall"].items() if share is not None]
     bar = 16 if len(models) == 1 else 11
     row = bar * len(models) + 10
     names = [name for name, _ in models]
     top = legend_height(names)
     drawing = Drawing(WIDTH, top + row * len(shown) + 22)
     drawing.legend(80, 12, names)
-    left, right = 80, WIDTH - 52
+    left, right = max(80, *(12 + 7 * len(shorter(name)) for name in shown)), WIDTH - 52
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         x = left + share * (right - left)
         drawing.line(x, top, x, top + row * len(shown))
         drawing.text(x, drawing.height - 6, f"{share:.0%}", anchor="middle", colour=FAINT, size=11)
     for place, emotion in enumerate(shown):
         y = top + row * place + 5
-        drawing.text(left - 8, y + bar * len(models) / 2 + 4, emotion, anchor="end")
+        drawing.text(left - 8, y + bar * len(models) / 2 + 4, shorter(emotion), anchor="end")
         for index, (_, measured) in enumerate(models):
             share = measured["recall"][emotion]
             width = share * (right - left)
@@ -63,15 +63,21 @@ def recall_chart(models: Sequence[Model]) -> str:
 
 def confusion_chart(measured: dict[str, Any]) -> str:
     """Labels in rows, answers in columns; shares of the row."""
-    cell, left, top = 41, 88, 64
-    drawing = Drawing(WIDTH, top + cell * len(EMOTIONS) + 4)
-    for at, name in enumerate(EMOTIONS):
+    names = list(measured["confusion"])
+    left, top = 88, 64 if max(map(len, names)) <= 8 else 76
+    cell = min(41.0, (WIDTH - left - 4) / len(names))
+    # Where there are many classes: their names alone, and no figures that would run into each other.
+    roomy, size = cell >= 26, 13 if cell >= 30 else 10
+    small = 12 if roomy else 10 if cell >= 14 else 8
+    drawing = Drawing(WIDTH, round(top + cell * len(names)) + 4)
+    for at, name in enumerate(names):
         x, y = left + cell * (at + 0.5), top + cell * (at + 0.5)
-        drawing.text(x + 4, top - 6, name, size=11, turned=True)
-        drawing.text(left - 6, y, name, anchor="end")
+        drawing.text(x + 4, top - 6, shorter(name, 10), size=min(11, small), turned=True)
+        drawing.text(left - 6, y if roomy else y + 4, shorter(name), anchor="end", size=small)
         counts = measured["confusion"][name]
         total = sum(counts.values())
-        drawing.text(left - 6, y + 13, f"{total:,}", anchor="end", colour=FAINT, size=10)
+        if roomy:
+            drawing.text(left - 6, y + 13, f"{total:,}", anchor="end", colour=FAINT, size=10)
         for column, (answer, count) in enumerate(counts.items()):
             share = count / total if total else 0.0
             fill = shade_of(share) if total else "#f0f1f3"
@@ -79,11 +85,10 @@ def confusion_chart(measured: dict[str, Any]) -> str:
                 left + cell * column, top + cell * at, cell - 1, cell - 1, fill,
                 f"{name} taken for {answer}: {count:,} of {total:,}",
             )  # fmt: skip
-            if count:
+            if count and cell >= 18:
                 words = f"{100 * share:.0f}" if share >= 0.005 else "<1"
-                drawing.text(
-                    left + cell * (column + 0.5), y + 4, words, anchor="middle", colour=ink_on(share), size=13
-                )
+                middle = left + cell * (column + 0.5)
+                drawing.text(middle, y + 4, words, anchor="middle", colour=ink_on(share), size=size)
     return drawing.svg("Confusion matrix in per cent of each label: labels in rows, answers in columns")
 
 

@@ -19,6 +19,7 @@ from esrface._suggest import unknown_name
 from esrface.datasets.ckplus import CkPlus, ckplus_trial, load_ckplus
 from esrface.emotions import EMOTIONS
 from esrface.errors import InputError
+from esrface.evaluation.copies import fresh_images
 from esrface.evaluation.framing import View, whole_view
 from esrface.evaluation.judged import Evaluation, Progress, answers_of, recognize_faces
 from esrface.recognizer import Recognizer
@@ -55,6 +56,12 @@ class CkPlusEvaluation(Evaluation):
     def labelling(self) -> str:
         """Where the labels come from, in a few words."""
         return "the last three frames of a session its label"
+
+    @property
+    def copies(self) -> str:
+        """See ``Evaluation.copies``."""
+        learnt = "" if self.trial is None else "among the trial's training frames or "
+        return f"whose pixels are {learnt}repeated within these"
 
     @property
     def protocol(self) -> str:
@@ -101,22 +108,24 @@ def evaluate_ckplus(
         raise InputError("the folds valid and test are those of a trial: give both, or neither")
     report("reading frames", 0, 0)
     listed = load_ckplus(data, neutral=neutral)
-    faces = listed
+    faces, learnt = listed, listed.pixels[:0]
     if trial is not None:
         chosen = ckplus_trial(listed.subjects.tolist(), trial)
         faces = listed.select(np.isin(listed.subjects, chosen.valid if split == "valid" else chosen.test))
+        learnt = listed.pixels[np.isin(listed.subjects, [name for fold in chosen.training for name in fold])]
     output = recognize_faces(recognizer, faces.pixels, partial(report, "recognising"))
     return CkPlusEvaluation(
         split=split,
         vote=vote,
         mirror=recognizer.mirror,
+        prior=recognizer.prior,
         card=recognizer.card,
         listed=len(listed),
         names=faces.names,
         labels=faces.labels,
         logits=output.logits,
         answers=answers_of(recognizer.card, output, vote),
-        fresh=None,
+        fresh=fresh_images(faces.pixels, learnt),
         warnings=(),
         faces=faces,
         trial=trial,

@@ -40,14 +40,14 @@ def comparison(models: Sequence[Named]) -> dict[str, Any]:
 
 def difference(first: Evaluation, second: Evaluation) -> dict[str, Any]:
     """How the second model differs from the first; see ``comparison``."""
-    if first.names != second.names or not np.array_equal(first.labels, second.labels):
+    if first.names != second.names or _labels(first) != _labels(second):
         raise DataError("models can be compared on the same images only, and these differ")
-    labels, groups = first.labels, first.groups
+    groups, images = first.groups, len(first.labels)
     gained = second.correct.astype(np.float64) - first.correct
 
     def recall_apart(index: NDArray[np.int64]) -> float:
         one, other = (
-            metrics.mean_recall(metrics.confusion_matrix(model.answers.emotion[index], labels[index]))
+            metrics.mean_recall(metrics.confusion_matrix(model.answers.emotion[index], model.labels[index]))
             for model in (first, second)
         )
         return other - one
@@ -59,14 +59,19 @@ def difference(first: Evaluation, second: Evaluation) -> dict[str, Any]:
         "first_only": test.first_only,
         "second_only": test.second_only,
         "p": test.p if groups is None else None,
-        "mean_recall": recall_apart(np.arange(len(labels))),
-        "mean_recall_interval": list(metrics.bootstrap_interval(recall_apart, len(labels), groups=groups)),
+        "mean_recall": recall_apart(np.arange(images)),
+        "mean_recall_interval": list(metrics.bootstrap_interval(recall_apart, images, groups=groups)),
     }
     if first.robustness is not None and second.robustness is not None:
         apart = second.robustness.mean_correct - first.robustness.mean_correct
         answer["corruptions"] = float(apart.mean())
         answer["corruptions_interval"] = _interval(apart, groups)
     return answer
+
+
+def _labels(model: Evaluation) -> list[str]:
+    """By name: models may have classes of their own, and so other indices."""
+    return [model.emotions[label] for label in model.labels]
 
 
 def _interval(values: NDArray[np.float64], groups: NDArray[Any] | None) -> list[float]:

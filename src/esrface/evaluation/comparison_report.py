@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from esrface.emotions import EMOTIONS
 from esrface.evaluation import charts
 from esrface.evaluation.blocks import Block, Chart, Heading, Pair, Table, Warn, Words
 from esrface.evaluation.corruptions import TITLES
@@ -84,13 +83,15 @@ def _figures(models: Measured) -> list[list[str]]:
 
 
 def _recalls(models: Measured) -> list[list[str]]:
+    # Models may have classes of their own; of a class that all images lack, no figure exists.
+    names = dict.fromkeys(name for _, measured in models for name in measured["recall"])
     return [
         [
             name,
-            f"{sum(models[0][1]['confusion'][name].values()):,}",
-            *(percent(measured["recall"][name]) for _, measured in models),
+            f"{sum(models[0][1]['confusion'].get(name, {}).values()):,}",
+            *(percent(measured["recall"].get(name)) for _, measured in models),
         ]
-        for name in EMOTIONS
+        for name in names
     ]
 
 

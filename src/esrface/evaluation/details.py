@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from esrface.emotions import EMOTIONS
 from esrface.evaluation import metrics
 from esrface.evaluation.judged import Evaluation
 
@@ -23,7 +22,8 @@ def details(evaluation: Evaluation) -> dict[str, Any]:
     Fractions 0-1, NLL in nats. ``confusion`` has the label's emotion, then the answer's, then the count.
     """
     answers, labels = evaluation.answers, evaluation.labels
-    confusion = metrics.confusion_matrix(answers.emotion, labels)
+    names = evaluation.emotions
+    confusion = metrics.confusion_matrix(answers.emotion, labels, len(names))
     alone = metrics.branch_accuracies(answers.branch_emotion, labels)
     return {
         **evaluation.to_dict(),
@@ -32,8 +32,8 @@ def details(evaluation: Evaluation) -> dict[str, Any]:
         "mean_recall_interval": list(evaluation.mean_recall_interval()),
         "nll": metrics.negative_log_likelihood(answers.probabilities, labels),
         "confusion": {
-            label: dict(zip(EMOTIONS, counts, strict=True))
-            for label, counts in zip(EMOTIONS, confusion.tolist(), strict=True)
+            label: dict(zip(names, counts, strict=True))
+            for label, counts in zip(names, confusion.tolist(), strict=True)
         },
         "reliability": _reliability(evaluation),
         "uncertainty": _uncertainty(evaluation),

@@ -97,6 +97,13 @@ def colour_of(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
+def shorter(name: str, letters: int = 12) -> str:
+    """A class's name of at most so many letters, its middle left out where it is longer."""
+    if len(name) <= letters:
+        return name
+    return f"{name[: letters // 2].rstrip()}…{name[1 + letters // 2 - letters :].lstrip()}"
+
+
 def shade_of(share: float) -> str:
     """Colour on the ramp for 0-1."""
     place = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)

@@ -39,7 +39,7 @@ class Judged:
     labels: NDArray[np.int64]
     """(N,) in network order."""
     logits: tuple[NDArray[np.float32], ...]
-    """(N, K, 8) of each file, in the card's inference."""
+    """(N, K, C) of each file, in the card's inference."""
     score: dict[str, Any]
     """The first file's, for a card."""
 
@@ -57,7 +57,7 @@ def calibration_inputs(data: Path, card: ModelCard, progress: Progress) -> NDArr
         pixels = pixels[~np.isin(pixel_hashes(pixels), held_out)]
         crops = [_as_rgb(face) for face in _spread(pixels)]
     else:
-        pictures = _spread(list_folder(data, "train").pictures)
+        pictures = _spread(list_folder(data, "train", emotions=card.emotions).pictures)
         crops = [crop for crop, _ in _read(pictures, _cut(card))]
     if not crops:
         raise DataError(f"{printable(data)}: no training face can be used")
@@ -95,12 +95,12 @@ def judge(data: Path, card: ModelCard, files: Sequence[bytes], progress: Progres
 
 def _figures(logits: NDArray[np.float32], labels: NDArray[np.int64], card: ModelCard) -> dict[str, Any]:
     answers = combine_arrays(logits, None, temperature=card.temperature)
-    confusion = metrics.confusion_matrix(answers.emotion, labels)
+    confusion = metrics.confusion_matrix(answers.emotion, labels, len(card.emotions))
     return {
         "images": len(labels),
         "accuracy": metrics.accuracy(answers.emotion, labels),
         "mean_recall": metrics.mean_recall(confusion),
-        "recall": named_recalls(confusion),
+        "recall": named_recalls(confusion, card.emotions),
         "ece": metrics.expected_calibration_error(answers.probabilities, labels),
     }
 
@@ -117,7 +117,7 @@ def _validation(
         rule = f"8 classes, majority rule, PublicTest; {views}; the exported file"
         faces = ((_as_rgb(split.pixels[i]), int(labels[i])) for i in chosen)
         return faces, len(chosen), {"data": "FER+", "split": "valid", "protocol": rule}
-    pictures = list_folder(data, "valid").pictures
+    pictures = list_folder(data, "valid", emotions=card.emotions).pictures
     whole = "largest detected face" if _detects(card) else "whole pictures"
     name = f"folder {printable(data.resolve().name)}"
     told = {"data": name, "split": "valid", "protocol": f"{whole}; {views}; the exported file"}

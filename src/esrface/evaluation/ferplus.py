@@ -21,11 +21,11 @@ from esrface.datasets.ferplus import (
     FerPlusSplit,
     load_ferplus,
     majority_labels,
-    pixel_hashes,
     soft_labels,
 )
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError, InputError
+from esrface.evaluation.copies import fresh_images
 from esrface.evaluation.framing import View, whole_view
 from esrface.evaluation.judged import Evaluation, Progress, answers_of, recognize_faces
 from esrface.recognizer import Recognizer
@@ -117,6 +117,7 @@ def evaluate_ferplus(
         label_rule=label_rule,
         vote=vote,
         mirror=recognizer.mirror,
+        prior=recognizer.prior,
         card=recognizer.card,
         listed=len(faces),
         names=judged.names,
@@ -135,14 +136,6 @@ def labels_by_rule(votes: NDArray[np.int16], rule: str) -> NDArray[np.int64]:
         return majority_labels(votes)
     shares = soft_labels(votes)
     return np.where(shares.sum(axis=1) > 0, shares.argmax(axis=1), -1).astype(np.int64)
-
-
-def fresh_images(pixels: NDArray[np.uint8], training: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(N,) whether each of the images (N, H, W) is new: not in training (M, H, W), no copy of an earlier."""
-    own = pixel_hashes(pixels)
-    first = np.zeros(len(own), dtype=bool)
-    first[np.unique(own, return_index=True)[1]] = True
-    return first & ~np.isin(own, pixel_hashes(training))
 
 
 def _find_fresh(data: Path, judged: FerPlusSplit) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:

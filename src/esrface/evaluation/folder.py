@@ -14,7 +14,6 @@ from esrface._names import printable
 from esrface.datasets.folder import FolderSplit, Listed, class_counts, list_folder, splits_of
 from esrface.datasets.folder_pictures import Cut, ReadPicture, file_digest, read_pictures, summarise_skipped
 from esrface.detection import Detection, Detector
-from esrface.emotions import EMOTIONS
 from esrface.engine import EngineOutput
 from esrface.errors import DataError
 from esrface.evaluation.framing import View, located_view, whole_view
@@ -67,11 +66,12 @@ class FolderEvaluation(Evaluation):
     @property
     def protocol(self) -> str:
         """One line with all that a figure has to state to be comparable."""
-        present = np.flatnonzero(class_counts(self.labels))
+        counts = class_counts(self.labels, len(self.emotions))
+        present = [name for name, count in zip(self.emotions, counts, strict=True) if count]
         faces = "largest detected face" if self.detector else "whole pictures, no detection"
         return (
             f"folder {self.name}, split {self.split}, {len(present)} classes "
-            f"({', '.join(EMOTIONS[i] for i in present)}): {len(self.labels)} of {self.listed} pictures; "
+            f"({', '.join(present)}): {len(self.labels)} of {self.listed} pictures; "
             f"{faces}; {self.inference}"
         )
 
@@ -101,10 +101,12 @@ def evaluate_folder(
         progress: Called now and then.
 
     Raises:
-        DataError: The split is not there, names unknown emotions, or none of its pictures can be used.
+        DataError: The split is not there, names a class that the model lacks, or none of its pictures can be
+            used.
     """
     report = progress or (lambda what, done, total: None)
-    listed = list_folder(data, split)
+    card = recognizer.card
+    listed = list_folder(data, split, emotions=card.emotions, of=f"the model '{card.name}'")
     cut = largest_face(recognizer.detector, recognizer.card.crop) if detect else None
     used, skipped, output = _recognise(
         recognizer, listed.pictures, cut, strict, threads, partial(report, "recognising")
@@ -119,6 +121,7 @@ def evaluate_folder(
         split=split,
         vote=vote,
         mirror=recognizer.mirror,
+        prior=recognizer.prior,
         card=recognizer.card,
         listed=len(listed.pictures),
         names=[picture.listed.name for picture in used],

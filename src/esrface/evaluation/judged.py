@@ -35,7 +35,7 @@ class Figures:
     mean_recall: float
     """Over the emotions that have images."""
     recall: dict[str, float | None]
-    """By emotion in network order; None for an emotion without images."""
+    """By the model's classes in their order; None for one without images."""
     ece: float
     """Expected calibration error after temperature: 15 equal-width bins of the top probability."""
     images: int
@@ -56,15 +56,17 @@ class Evaluation(ABC):
     labels: NDArray[np.int64]
     """(M,) in network order."""
     logits: NDArray[np.float32]
-    """(M, K, 8) before temperature, after the mirror pass if there was one."""
+    """(M, K, C) before temperature, after the mirror pass if there was one."""
     answers: Answers
     fresh: NDArray[np.bool_] | None
     """(M,) whether the image is neither in the training split nor a copy of an earlier one of the M images;
-    None where the training split is not at hand."""
+    None where the training split is not at hand. See ``copies``."""
     warnings: tuple[str, ...]
     """What a reader of the figures has to know: one line each."""
     robustness: Robustness | None = None
     """Under corruptions, where that was asked for."""
+    prior: str = "natural"
+    """How common emotions were taken to be."""
 
     @property
     @abstractmethod
@@ -94,6 +96,11 @@ class Evaluation(ABC):
         """(M,) whom or what the images belong to, where those of one group are alike; None: to nothing."""
         return None
 
+    @property
+    def copies(self) -> str:
+        """What the images that are not ``fresh`` have in common, in a few words."""
+        return "whose pixels are in the training split or repeated within these"
+
     def extra(self) -> dict[str, Any]:
         """Figures that only this data set has, as plain data."""
         return {}
@@ -101,6 +108,14 @@ class Evaluation(ABC):
     def columns(self) -> dict[str, Sequence[float | None]]:
         """Further columns of the predictions, M values each."""
         return {}
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """(C,) the model's classes: what labels and answers are indices of.
+
+        A data set of the eight emotions has none of a model's new ones, whose answers count as wrong there.
+        """
+        return self.card.emotions
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -111,21 +126,22 @@ class Evaluation(ABC):
     def inference(self) -> str:
         """Mirror pass, vote, temperature and weights, as a part of the protocol."""
         card = self.card
+        prior = "" if self.prior == "natural" else f"prior {self.prior}, "
         return (
-            f"mirror {'on' if self.mirror else 'off'}, vote {self.vote}, temperature {card.temperature:.4g}; "
-            f"one set of weights ({card.name} {card.version}, sha256 {card.sha256[:12]}), "
-            f"not a mean over seeds"
+            f"{prior}mirror {'on' if self.mirror else 'off'}, vote {self.vote}, "
+            f"temperature {card.temperature:.4g}; one set of weights ({card.name} {card.version}, "
+            f"sha256 {card.sha256[:12]}), not a mean over seeds"
         )
 
     def figures(self, chosen: NDArray[np.bool_] | None = None) -> Figures:
         """Figures of all images, or of those where ``chosen`` (M,) is true."""
         keep = np.ones(len(self.labels), dtype=bool) if chosen is None else chosen
         emotion, labels = self.answers.emotion[keep], self.labels[keep]
-        confusion = metrics.confusion_matrix(emotion, labels)
+        confusion = metrics.confusion_matrix(emotion, labels, len(self.emotions))
         return Figures(
             accuracy=metrics.accuracy(emotion, labels),
             mean_recall=metrics.mean_recall(confusion),
-            recall=named_recalls(confusion),
+            recall=named_recalls(confusion, self.emotions),
             ece=metrics.expected_calibration_error(self.answers.probabilities[keep], labels),
             images=len(labels),
         )
@@ -157,10 +173,7 @@ class Evaluation(ABC):
         deduplicated = None
         fresh = self.fresh_figures()
         if fresh is not None:
-            protocol = (
-                f"{self.protocol}; without {len(self.labels) - fresh.images} images whose pixels are in the "
-                f"training split or repeated within these"
-            )
+            protocol = f"{self.protocol}; without {len(self.labels) - fresh.images} images {self.copies}"
             deduplicated = self._record(fresh, protocol, None)
         record = {**self._record(self.figures(), self.protocol, deduplicated), **self.extra()}
         if self.robustness is not None:

@@ -55,11 +55,17 @@ def accuracy(predicted: Integers, labels: Integers) -> float:
     return float(np.mean(np.asarray(predicted) == np.asarray(labels)))
 
 
-def confusion_matrix(
-    predicted: Integers, labels: Integers, classes: int = len(EMOTIONS)
-) -> NDArray[np.int64]:
-    """(C, C) counts: row = label, column = prediction."""
+def confusion_matrix(predicted: Integers, labels: Integers, classes: int | None = None) -> NDArray[np.int64]:
+    """(C, C) counts: row = label, column = prediction.
+
+    Without ``classes``, C is eight, or as many more as the largest label or prediction needs.
+    """
     _same_length(predicted, labels)
+    needed = 1 + int(max(np.max(predicted), np.max(labels)))
+    if classes is None:
+        classes = max(len(EMOTIONS), needed)
+    elif needed > classes:
+        raise ValueError(f"expected labels and predictions below {classes}, got {needed - 1}")
     flat = np.asarray(labels, dtype=np.int64) * classes + np.asarray(predicted, dtype=np.int64)
     return np.bincount(flat, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
 

@@ -10,7 +10,6 @@ from PIL import Image
 
 from esrface import __version__
 from esrface._names import printable
-from esrface.emotions import EMOTIONS
 from esrface.errors import EsrfaceError
 from esrface.evaluation import charts
 from esrface.evaluation.affectnet import DIMENSIONS, AffectNetEvaluation
@@ -296,8 +295,8 @@ def _mistakes(evaluation: Evaluation) -> list[Block]:
         photos = [
             Photo(
                 _thumbnail(view(1.0)),
-                f"{EMOTIONS[answers.emotion[index]]} {answers.confidence[index]:.0%}\n"
-                f"label {EMOTIONS[evaluation.labels[index]]}",
+                f"{evaluation.emotions[answers.emotion[index]]} {answers.confidence[index]:.0%}\n"
+                f"label {evaluation.emotions[evaluation.labels[index]]}",
             )
             for index, view in zip(worst, evaluation.views(worst), strict=True)
         ]

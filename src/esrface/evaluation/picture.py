@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from esrface.emotions import EMOTIONS
-from esrface.labels import font
+from esrface.labels import class_text, font, shortened
 
 CELL = 92
 """Side of a matrix cell in pixels; every other measure follows from the layout below."""
@@ -51,13 +51,14 @@ def draw_confusion(
 
 
 def _draw_headings(draw: ImageDraw.ImageDraw, images: NDArray[np.int64], names: Sequence[str]) -> None:
-    name_font, note_font = font(18), font(14)
+    note_font = font(14)
     draw.text((LEFT, TOP - 58), "recognised as", FAINT, note_font)
     draw.text((LEFT - 14, TOP - 30), "label", FAINT, note_font, anchor="rs")
-    for index, name in enumerate(names):
+    for index, name in enumerate(map(class_text, names)):
         middle = index * CELL + CELL // 2
-        draw.text((LEFT + middle, TOP - 12), name, INK, _fitting(draw, name, 18, CELL - 6), anchor="ms")
-        draw.text((LEFT - 14, TOP + middle - 2), name, INK, name_font, anchor="rs")
+        above = shortened(name, 12, CELL - 6)
+        draw.text((LEFT + middle, TOP - 12), above, INK, _fitting(draw, above, 18, CELL - 6), anchor="ms")
+        draw.text((LEFT - 14, TOP + middle - 2), name, INK, _fitting(draw, name, 18, LEFT - 38), anchor="rs")
         draw.text((LEFT - 14, TOP + middle + 18), _images(int(images[index])), FAINT, note_font, anchor="rs")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from esrface._names import same_file_key
-from esrface.emotions import EMOTIONS, column_name
+from esrface.emotions import column_name
 from esrface.evaluation import metrics
 from esrface.evaluation.blocks import CHARTS, Block, charts_of, to_markdown
 from esrface.evaluation.comparison import Named, comparison
@@ -95,10 +95,10 @@ def folders_of(names: Sequence[str]) -> list[str]:
 
 def predictions_csv(evaluation: Evaluation) -> str:
     """One row an image: file, label, answer, probabilities, and whether its pixels are new to training."""
-    answers = evaluation.answers
+    answers, emotions = evaluation.answers, evaluation.emotions
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    probabilities = [column_name(name) for name in EMOTIONS]
+    probabilities = [column_name(name) for name in emotions]
     extra = evaluation.columns()
     told = ("valence", "arousal", "agreement", "uncertainty", "fresh")
     writer.writerow(["file", "label", "emotion", "confidence", *probabilities, *told, *extra])
@@ -106,8 +106,8 @@ def predictions_csv(evaluation: Evaluation) -> str:
         writer.writerow(
             [
                 name,
-                EMOTIONS[evaluation.labels[i]],
-                EMOTIONS[answers.emotion[i]],
+                emotions[evaluation.labels[i]],
+                emotions[answers.emotion[i]],
                 f"{answers.confidence[i]:.6f}",
                 *(f"{p:.6f}" for p in answers.probabilities[i]),
                 *(f"{value:.6f}" for value in answers.affect[i]),
@@ -132,11 +132,11 @@ def side_by_side_csv(models: Sequence[Named]) -> str:
             cell
             for _, evaluation in models
             for cell in (
-                EMOTIONS[evaluation.answers.emotion[i]],
+                evaluation.emotions[evaluation.answers.emotion[i]],
                 f"{evaluation.answers.confidence[i]:.6f}",
             )
         ]
-        writer.writerow([name, EMOTIONS[label], *said])
+        writer.writerow([name, first.emotions[label], *said])
     return text.getvalue()
 
 
@@ -144,12 +144,13 @@ def confusion_png(evaluation: Evaluation) -> bytes:
     """The confusion matrix as a PNG file's content."""
     figures = evaluation.figures()
     picture = draw_confusion(
-        metrics.confusion_matrix(evaluation.answers.emotion, evaluation.labels),
+        metrics.confusion_matrix(evaluation.answers.emotion, evaluation.labels, len(evaluation.emotions)),
         title=f"{evaluation.title}, {figures.images:,} images",
         subtitle=(
             f"{evaluation.card.name} {evaluation.card.version}: accuracy {percent(figures.accuracy)}, "
             f"mean recall {percent(figures.mean_recall)}; {evaluation.labelling}"
         ),
+        names=evaluation.emotions,
     )
     file = io.BytesIO()
     picture.save(file, format="PNG", optimize=True)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from esrface.emotions import EMOTIONS
+from esrface.emotions import classes_problem
 from esrface.errors import ModelError
 from esrface.models._fields import Fields
 
@@ -101,7 +101,7 @@ class ModelCard:
     input: InputSpec
     crop: CropRule
     emotions: tuple[str, ...]
-    """The classes in the order of the logits: ``esrface.emotions.EMOTIONS``."""
+    """The C classes in the order of the logits: ``esrface.emotions.EMOTIONS``, then those of its own."""
     branches: int
     """K, the number of branches."""
     temperature: float
@@ -227,8 +227,9 @@ def _read_crop(fields: Fields) -> CropRule:
 
 def _read_emotions(fields: Fields) -> tuple[str, ...]:
     emotions = fields.texts("emotions")
-    if emotions != EMOTIONS:
-        fields.fail("emotions", f"must be {', '.join(EMOTIONS)}, in this order: no others are supported")
+    problem = classes_problem(emotions)
+    if problem is not None:
+        fields.fail("emotions", problem)
     return emotions
 
 

@@ -19,14 +19,14 @@ from esrface.networks.config import Conv, Layer, MaxPool, NetworkConfig
 
 
 class ESROutput(NamedTuple):
-    """One forward pass over N faces and K branches."""
+    """One forward pass over N faces, K branches and E classes."""
 
     logits: Tensor
-    """(N, K, 8)"""
+    """(N, K, E)"""
     affect: Tensor | None
     """(N, K, 2) [valence, arousal], or None where the network has no layer for it."""
     class_maps: Tensor
-    """(N, K, 8, h, w), without the bias: their spatial mean plus the classifier's bias is the logits."""
+    """(N, K, E, h, w), without the bias: their spatial mean plus the classifier's bias is the logits."""
 
 
 class ConvBlock(nn.Module):
@@ -82,7 +82,7 @@ class Branch(nn.Module):
         self.affect = nn.Linear(config.emotions, 2) if config.affect else None
 
     def forward(self, shared: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Shared features (N, C, h, w) -> logits (N, 8), affect (N, 2) or None, class maps (N, 8, h, w)."""
+        """Shared features (N, C, h, w) -> logits (N, E), affect (N, 2) or None, class maps (N, E, h, w)."""
         features = self.features(shared if len(self.seen) == self.in_channels else shared[:, self.seen])
         if self.dropout:
             # Whole channels: a mask that is constant over space is dropout on the pooled features.

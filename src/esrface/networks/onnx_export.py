@@ -7,8 +7,8 @@ Branches stay independent: a group sees its own branch's channels only.
 Normalisation by each face's own statistics (`esrface.networks.esr.use_face_statistics`) cannot be folded and
 becomes the operator that does just that, InstanceNormalization.
 
-Input ``input`` (N, C, S, S) float32, normalised; outputs ``logits`` (N, K, 8), ``class_maps``
-(N, K, 8, h, w) and, where the network has it, ``affect`` (N, K, 2).
+Input ``input`` (N, C, S, S) float32, normalised; outputs ``logits`` (N, K, E), ``class_maps``
+(N, K, E, h, w) and, where the network has it, ``affect`` (N, K, 2).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def to_onnx(network: ESR, *, logit_shift: Array | None = None, half: bool = True
 
     Args:
         network: trained; dropout and batch statistics play no part.
-        logit_shift: (K, 8) added to the classifiers' biases, e.g. the share of the log prior given back.
+        logit_shift: (K, E) added to the classifiers' biases, e.g. the share of the log prior given back.
         half: store weights as float16 (half the size; computing stays in float32).
     """
     graph = _Graph(half)
@@ -91,7 +91,7 @@ def _branches(
     classifiers = graph.weight(np.concatenate(weights))
     flat = graph.node("Conv", [x, classifiers], "classifiers", group=count if inside else limbs)
     # The maps' own height and width: axes of a reshape that are 0 are copied, -1 is inferred once, so the
-    # (N, K*8, h, w) maps become (N, K, 8, h*w) for the mean and get their space back from its shape.
+    # (N, K*E, h, w) maps become (N, K, E, h*w) for the mean and get their space back from its shape.
     pooled = graph.node("ReduceMean", [flat], "pooled", axes=[2, 3], keepdims=0)
     bias = np.stack([_array(branch.classifier.bias) for branch in branches])
     if logit_shift is not None:
@@ -109,7 +109,7 @@ def _branches(
 
 
 def _affect(graph: _Graph, branches: Sequence[Branch]) -> None:
-    """ReLU(logits) (N, K, 8) through each branch's own linear layer -> (N, K, 2)."""
+    """ReLU(logits) (N, K, E) through each branch's own linear layer -> (N, K, 2)."""
     layers = [branch.affect for branch in branches if branch.affect is not None]
     weight = np.stack([_array(layer.weight).T for layer in layers])
     bias = np.stack([_array(layer.bias) for layer in layers])

@@ -125,7 +125,7 @@ class _Graph:
         return self._array(self._by_output[output].input[1])
 
     def affect_weight(self) -> Array:
-        """(K, 8, 2) of the layer from logits to affect."""
+        """(K, E, 2) of the layer from logits to affect."""
         products = [node for node in self._graph.node if node.op_type == "MatMul"]
         return np.asarray(self._array(products[0].input[1])[0])
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from esrface._names import printable
+from esrface.emotions import EMOTIONS
 from esrface.errors import ModelError
 from esrface.models.original import BASE_FILE, BRANCH_FILE, StateFile, read_state_files
 from esrface.networks.config import NetworkConfig, esr_published
@@ -86,14 +87,16 @@ def original_files(network: ESR, folder: Path) -> list[StateFile]:
     """The files that `write_original` writes, which `network_of` reads.
 
     Raises:
-        ModelError: The branches see a choice of channels each, or grow from limbs, which that layout cannot
-            say.
+        ModelError: The branches see a choice of channels each, or grow from limbs, or there are classes
+            beyond the eight emotions: that layout cannot say so.
     """
     problem = (
         "its branches see a part of the shared channels each"
         if network.config.subspace != 1
         else "its branches grow from limbs"
         if network.config.limb
+        else "it has classes beyond the eight emotions"
+        if network.config.emotions > len(EMOTIONS)
         else None
     )
     if problem is not None:

@@ -83,7 +83,7 @@ class ClipCollector:
         self._limits = limits
         self._abstain_below = abstain_below
         self._live = live
-        self._log = FrameLog(folder)
+        self._log = FrameLog(folder, recognizer.card.emotions)
         self._strip = Filmstrip(limits.pictures)
         self._moments = KeyMoments(recognizer, limits.moments)
         self._tracks: dict[int, _Track] = {}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from esrface.recognizer import Recognizer
 
 RESPONSIBLE_USE = (
-    "An expression is not a feeling. These figures say which of eight categories people would most likely "
+    "An expression is not a feeling. These figures say which of a few categories people would most likely "
     "name for a picture of a face; they cannot say what a person feels, intends or is like, and some of them "
     "are wrong. Do not decide anything about a person from them alone."
 )
@@ -38,6 +38,8 @@ class RunFacts:
     sha256: str
     """Of the weights."""
     branches: int
+    emotions: tuple[str, ...]
+    """The model's classes."""
     affect_source: str
     uncertainty: str
     """The measure behind ``Expression.uncertainty``."""
@@ -61,6 +63,7 @@ class RunFacts:
             description=card.description,
             sha256=card.sha256,
             branches=card.branches,
+            emotions=card.emotions,
             affect_source=card.affect_source,
             uncertainty=card.uncertainty.measure,
             options={name: value for name, value in options.items() if name not in ("model", "sha256")},
@@ -74,6 +77,7 @@ class RunFacts:
             ("Description", self.description),
             ("Weights, SHA-256", self.sha256),
             ("Branches", str(self.branches)),
+            ("Classes", ", ".join(self.emotions)),
             ("Valence and arousal", affect[self.affect_source]),
             ("Measure of uncertainty", self.uncertainty.replace("_", " ")),
             ("esrface", self.version),

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
-from esrface.emotions import EMOTIONS
 from esrface.report.key_moments import CHANGED, KeyMoments
 from esrface.report.shares import MAX_BLOCKS, shares
 from esrface.report.small_pictures import data_url, jpeg, shrunk
@@ -46,7 +45,7 @@ class Gallery:
         self._abstain_below = abstain_below
         self._faces = self._with_face = self._unsure = 0
         self._uncertainty = self._agreement = 0.0
-        self._counts = np.zeros((MAX_BLOCKS, len(EMOTIONS)), np.int64)
+        self._counts = np.zeros((MAX_BLOCKS, len(recognizer.card.emotions)), np.int64)
         self._moments = KeyMoments(recognizer, MOMENTS)
         self._shown: list[dict[str, Any]] = []
         self._points: list[list[float]] = []
@@ -60,7 +59,7 @@ class Gallery:
         self._with_face += bool(faces)
         for face in faces:
             answer = face.expression
-            self._counts[block, EMOTIONS.index(answer.emotion)] += 1
+            self._counts[block, answer.emotions.index(answer.emotion)] += 1
             self._uncertainty += answer.uncertainty
             self._agreement += answer.agreement
             self._unsure += self._abstain_below is not None and answer.confidence < self._abstain_below
@@ -92,7 +91,7 @@ class Gallery:
         place = self._place(len(self._points), POINTS)
         answer = face.expression
         if place is not None:
-            at = [round(answer.valence, 3), round(answer.arousal, 3), EMOTIONS.index(answer.emotion)]
+            at = [round(answer.valence, 3), round(answer.arousal, 3), answer.emotions.index(answer.emotion)]
             self._points[place : place + 1] = [at]
         place = self._place(len(self._shown), FACES)
         if place is not None:
@@ -111,7 +110,7 @@ def _shown(number: int, source: str, answer: Expression, picture: bytes) -> dict
         "number": number,
         "name": printable(PurePath(source).name or source),
         "source": printable(source),
-        "emotion": EMOTIONS.index(answer.emotion),
+        "emotion": answer.emotions.index(answer.emotion),
         "confidence": round(answer.confidence, 6),
         "uncertainty": round(answer.uncertainty, 6),
         "agreement": round(answer.agreement, 6),

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._numbers import percent
-from esrface.emotions import EMOTIONS
 from esrface.errors import ModelError
 from esrface.overlay import overlay_heat
 from esrface.report.small_pictures import FACE_SIDE, data_url, jpeg, shrunk
@@ -115,7 +114,7 @@ class KeyMoments:
         self._at_most = at_most
         self._habits: dict[int, _Habit] = {}
         # The best of each emotion, so that one that is everywhere leaves room for the others.
-        self._strongest = {name: _Pool(min(1, at_most), apart=False) for name in EMOTIONS[1:]}
+        self._strongest = {name: _Pool(min(1, at_most), apart=False) for name in recognizer.card.emotions[1:]}
         self._pools = {
             CHANGED: _Pool(at_most, apart=True),
             UNCERTAIN: _Pool(at_most, apart=True),
@@ -184,7 +183,8 @@ class KeyMoments:
             maps = self._recognizer.class_maps([moment.crop for moment in moments])
         except ModelError:
             return [None] * len(moments)
-        return list(ensemble_map(maps, np.array([EMOTIONS.index(m.expression.emotion) for m in moments])))
+        answers = [moment.expression for moment in moments]
+        return list(ensemble_map(maps, np.array([one.emotions.index(one.emotion) for one in answers])))
 
     def _change(self, track: int, time_s: float, answer: Expression) -> tuple[float, str] | None:
         """How much a track has just changed, 0-1, and from what to what; None if it is not known yet."""
@@ -202,12 +202,13 @@ class KeyMoments:
         if time_s - habit.since_s < BRIEF_S:
             return None
         before, now = habit.long, habit.brief
+        names = answer.emotions
         change = float(np.abs(now - before).sum() / 2)
         first, then = int(before.argmax()), int(now.argmax())
         if first == then:
-            note = f"{EMOTIONS[then]} {percent(before[then])} → {percent(now[then])}"
+            note = f"{names[then]} {percent(before[then])} → {percent(now[then])}"
         else:
-            note = f"{EMOTIONS[first]} → {EMOTIONS[then]}"
+            note = f"{names[first]} → {names[then]}"
         return change, note
 
 
@@ -219,7 +220,7 @@ def _plain(moment: Moment, heat: NDArray[np.float32] | None) -> dict[str, Any]:
         "time_s": None if moment.time_s is None else round(moment.time_s, 3),
         "frame": moment.frame,
         "track": moment.track or None,
-        "emotion": EMOTIONS.index(answer.emotion),
+        "emotion": answer.emotions.index(answer.emotion),
         "confidence": round(answer.confidence, 6),
         "uncertainty": round(answer.uncertainty, 6),
         "agreement": round(answer.agreement, 6),

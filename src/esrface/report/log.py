@@ -27,23 +27,28 @@ AFFECT_UNIT = 10_000
 FRAME = np.dtype([("number", "<i8"), ("time_s", "<f8")])
 """A processed frame."""
 
-FACE = np.dtype(
-    [
-        ("ordinal", "<u4"),
-        ("track", "<i4"),
-        ("emotion", "u1"),
-        ("p", "<u2", len(EMOTIONS)),
-        ("affect", "<i2", 2),
-        ("agreement", "<u2"),
-        ("uncertainty", "<u2"),
-    ]
-)
-"""A face in a processed frame: 31 bytes. ``ordinal`` counts processed frames, track 0 is none."""
-
 CHUNK = 65_536
 """Records that are read or written at a time: some 2 MB."""
 
 WRITE = 1_024
+
+
+def face_record(classes: int) -> np.dtype[Any]:
+    """A face in a processed frame, 32 bytes for the eight emotions and 2 more for each class besides.
+
+    ``ordinal`` counts processed frames, track 0 is none, ``emotion`` is an index.
+    """
+    return np.dtype(
+        [
+            ("ordinal", "<u4"),
+            ("track", "<i4"),
+            ("emotion", "<u2"),
+            ("p", "<u2", classes),
+            ("affect", "<i2", 2),
+            ("agreement", "<u2"),
+            ("uncertainty", "<u2"),
+        ]
+    )
 
 
 class RecordLog:
@@ -103,11 +108,13 @@ class FrameLog:
 
     Args:
         folder: As for ``RecordLog``.
+        emotions: The model's classes.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, emotions: Sequence[str] = EMOTIONS) -> None:
+        self.emotions = emotions
         self.frames = RecordLog(FRAME, folder)
-        self.faces = RecordLog(FACE, folder)
+        self.faces = RecordLog(face_record(len(emotions)), folder)
 
     def add(self, number: int, time_s: float, faces: Sequence[tuple[Face, int]] = ()) -> None:
         """The next processed frame.
@@ -128,7 +135,7 @@ class FrameLog:
                 (
                     ordinal,
                     track,
-                    EMOTIONS.index(answer.emotion),
+                    self.emotions.index(answer.emotion),
                     np.rint(answer.probabilities * UNIT),
                     np.rint(np.clip(affect, -32_000, 32_000)),
                     round(answer.agreement * UNIT),

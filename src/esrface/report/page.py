@@ -16,7 +16,7 @@ from string import Template
 from typing import Any
 
 from esrface.annotate_tracks import track_color
-from esrface.emotions import CIRCUMPLEX, EMOTION_COLORS, EMOTIONS
+from esrface.emotions import CIRCUMPLEX, colors_of
 from esrface.report.facts import LAW, RESPONSIBLE_USE, RunFacts
 
 ASSETS = Path(__file__).parent / "assets"
@@ -65,8 +65,8 @@ def _page(title: str, place: str, facts: RunFacts, data: dict[str, Any]) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     known = {
-        "emotions": EMOTIONS,
-        "colors": EMOTION_COLORS,
+        "emotions": facts.emotions,
+        "colors": colors_of(facts.emotions),
         "circumplex": CIRCUMPLEX,
         "branches": facts.branches,
         "affect_source": facts.affect_source,

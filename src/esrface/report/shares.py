@@ -28,7 +28,7 @@ def shares(counts: NDArray[np.integer[Any]]) -> dict[str, Any]:
     """The emotions' shares over all blocks, with their intervals.
 
     Args:
-        counts: (blocks, 8) answers by block and emotion; blocks without any do not count.
+        counts: (blocks, C) answers by block and class; blocks without any do not count.
 
     Returns:
         JSON-ready: ``share``, ``low`` and ``high`` by emotion, 0-1 (``low`` and ``high`` None where there are

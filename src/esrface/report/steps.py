@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface.emotions import EMOTIONS
 from esrface.report.log import AFFECT_UNIT, UNIT, FrameLog
 from esrface.report.shares import block_length, shares
 
@@ -44,13 +43,13 @@ class Steps:
         self.block_s = block_length(last_s)
         self._tracks = list(tracks)
         rows = len(self._tracks) + 1
-        size = rows * self.count
+        size, classes = rows * self.count, len(log.emotions)
         self._faces = np.zeros(size, np.int64)
-        self._p = np.zeros((size, len(EMOTIONS)))
+        self._p = np.zeros((size, classes))
         self._sum = np.zeros((size, len(_VALUES)))
         self._low = np.full((size, len(_VALUES)), np.inf)
         self._high = np.full((size, len(_VALUES)), -np.inf)
-        self._blocks = np.zeros((rows, int(last_s // self.block_s) + 1, len(EMOTIONS)), np.int64)
+        self._blocks = np.zeros((rows, int(last_s // self.block_s) + 1, classes), np.int64)
         self._numbers, self._times = self._read_frames(log)
         self._read_faces(log)
 

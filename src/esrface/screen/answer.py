@@ -10,11 +10,10 @@ from esrface.canvas import INK, QUIET_INK, Area, Canvas
 from esrface.results import Expression
 from esrface.saliency import Saliency
 from esrface.screen.layout import GAP
-from esrface.screen.parts import draw_affect, draw_shares, draw_tile, emotion_color, named
+from esrface.screen.parts import draw_affect, draw_shares, draw_tile, emotion_color, named, shares_height
 from esrface.screen.scene import ScreenSettings
 
 TITLE_HEIGHT = 60.0
-SHARES_HEIGHT = 96.0
 AFFECT_HEIGHT = 96.0
 NOTE_HEIGHT = 20.0
 TEXT_WIDTH = 190.0
@@ -44,7 +43,8 @@ def draw_answer(
         settings: What marks emotions as unsure.
     """
     note = NOTE_HEIGHT if expression.affect_source == "circumplex" else 0.0
-    below = SHARES_HEIGHT + AFFECT_HEIGHT + 2 * GAP + note
+    shares = shares_height(expression)
+    below = shares + AFFECT_HEIGHT + 2 * GAP + note
     room = area.height - below
     if maps is None and room < BESIDE_BELOW:
         side = min(room - GAP, area.width - TEXT_WIDTH - 2 * GAP)
@@ -55,8 +55,8 @@ def draw_answer(
         y = tile.bottom + GAP
     else:
         y = _draw_above(canvas, area, room, face_rgb, expression, maps, settings)
-    draw_shares(canvas, Area(area.x, y, area.width, SHARES_HEIGHT), expression, 15)
-    y += SHARES_HEIGHT + GAP
+    draw_shares(canvas, Area(area.x, y, area.width, shares), expression, 15)
+    y += shares + GAP
     draw_affect(canvas, Area(area.x, y, area.width, AFFECT_HEIGHT), expression, 16)
     if note:
         canvas.text(area.x, y + AFFECT_HEIGHT + note / 2, CIRCUMPLEX, 13, QUIET_INK)
@@ -66,11 +66,10 @@ def _draw_words_beside(canvas: Canvas, area: Area, expression: Expression, setti
     lines = votes(expression)
     y = area.middle - 58
     canvas.text(area.x, y, "Ensemble", 16, QUIET_INK)
-    emotion = named(expression.emotion, expression.confidence, settings.abstain_below)
-    canvas.text(area.x, y + 32, emotion, 32)
+    canvas.text(area.x, y + 32, named(expression, settings.abstain_below, 32, area.width), 32)
     canvas.text(area.x, y + 66, percent(expression.confidence), 24)
     bar = Area(area.x + 66, y + 61, area.width - 66, 10)
-    canvas.bar(bar, expression.confidence, emotion_color(expression.emotion))
+    canvas.bar(bar, expression.confidence, emotion_color(expression))
     for number, line in enumerate(lines):
         canvas.text(area.x, y + 96 + 22 * number, line, 15, QUIET_INK)
 
@@ -91,8 +90,7 @@ def _draw_above(
     if maps is not None:
         draw_tile(canvas, Area(area.x + side + GAP, area.y, side, side), face_rgb, maps.ensemble)
     y = area.y + side + 4
-    emotion = named(expression.emotion, expression.confidence, settings.abstain_below)
-    canvas.text(area.x, y + 19, emotion, 30)
+    canvas.text(area.x, y + 19, named(expression, settings.abstain_below, 30, area.width - 100), 30)
     canvas.text(area.x, y + 49, "Ensemble", 15, QUIET_INK)
     canvas.text(area.right, y + 19, percent(expression.confidence), 30, INK, "rm")
     canvas.text(area.right, y + 49, ", ".join(votes(expression)), 15, QUIET_INK, "rm")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from esrface._numbers import percent, signed
 from esrface.canvas import INK, PANEL, QUIET_INK, RAISED, Area, Canvas
-from esrface.emotions import EMOTIONS
+from esrface.labels import shortened
 from esrface.results import Expression
 from esrface.saliency import Saliency
 from esrface.screen.answer import CIRCUMPLEX, NOTE_HEIGHT, votes
@@ -81,12 +81,10 @@ def _draw_card(
     x = tile.right + GAP
     width = (card.right - x - GAP - PADDING) * (0.42 if maps is not None else 0.4)
     canvas.text(x, card.y + 22, "Ensemble", 14, QUIET_INK)
-    emotion = named(expression.emotion, expression.confidence, settings.abstain_below)
-    canvas.text(x, card.y + 47, emotion, 22)
+    canvas.text(x, card.y + 47, named(expression, settings.abstain_below, 22, width), 22)
     canvas.text(x, card.y + 73, percent(expression.confidence), 17)
-    canvas.bar(
-        Area(x + 48, card.y + 69, width - 48, 8), expression.confidence, emotion_color(expression.emotion)
-    )
+    bar = Area(x + 48, card.y + 69, width - 48, 8)
+    canvas.bar(bar, expression.confidence, emotion_color(expression))
     agreeing, _ = votes(expression)
     canvas.text(x, card.y + 101, agreeing.replace("branches ", ""), 14, QUIET_INK)
     affect = Area(x + width + GAP, card.y + PADDING + 4, card.right - PADDING - x - width - GAP, side - 8)
@@ -134,12 +132,12 @@ def _draw_row(
     if heat is not None:
         draw_tile(canvas, Area(tile[0], row.middle - tile[1] / 2, tile[1], tile[1]), face_rgb, heat)
     name = expression.branch_emotions[number]
-    share = float(expression.branch_probabilities[number, EMOTIONS.index(name)])
+    share = float(expression.branch_probabilities[number, expression.emotions.index(name)])
     above = row.middle if low else row.middle - 7
-    canvas.text(emotion[0], above, name, letters)
+    canvas.text(emotion[0], above, shortened(name, letters, emotion[1] - NUMBER_WIDTH), letters)
     canvas.text(emotion[0] + emotion[1], above, percent(share), letters - 1, INK, "rm")
     if not low:
-        canvas.bar(Area(emotion[0], row.middle + 9, emotion[1], 6), share, emotion_color(name))
+        canvas.bar(Area(emotion[0], row.middle + 9, emotion[1], 6), share, emotion_color(expression, name))
     valence = float(expression.branch_affect[number, 0])
     mapped = float(mapped_arousal(expression.branch_affect[:, 1])[number])
     bar = Area(activation[0], row.middle - 5, activation[1] - NUMBER_WIDTH, 10)

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from esrface.annotate_tracks import TrackPainter, track_color
 from esrface.canvas import INK, PANEL, QUIET_INK, Area, Canvas
+from esrface.labels import shortened
 from esrface.saliency import Saliency
 from esrface.screen.answer import draw_answer
 from esrface.screen.branches import draw_branches
 from esrface.screen.graph import draw_graph
 from esrface.screen.layout import MARGIN, Layout, lay_out
-from esrface.screen.parts import RADIUS, shortened
+from esrface.screen.parts import RADIUS
 from esrface.screen.picture import draw_picture, picture_area
 from esrface.screen.scene import Scene, ScreenSettings, shown
 from esrface.screen.viewport import WHOLE, Viewport
@@ -119,7 +120,12 @@ class Screen:
         expression, maps = shown(face), None
         if self._settings.saliency and face.saliency is not None:
             # What is shown may be smoothed: the maps explain the emotions beside them.
-            maps = Saliency(face.saliency.class_maps, expression.emotion, expression.branch_emotions)
+            maps = Saliency(
+                face.saliency.class_maps,
+                expression.emotion,
+                expression.branch_emotions,
+                expression.emotions,
+            )
         draw = draw_branches if self._settings.branches else draw_answer
         draw(canvas, body, self._crop(scene.image, face), expression, maps, self._settings)
 

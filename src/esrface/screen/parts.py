@@ -8,17 +8,20 @@ from numpy.typing import NDArray
 
 from esrface._numbers import percent
 from esrface.canvas import INK, PANEL, QUIET_INK, Area, Canvas, Color, fit, on_dark
-from esrface.emotions import EMOTION_COLORS, EMOTIONS
-from esrface.labels import text_size
+from esrface.emotions import color_of
+from esrface.labels import shortened
 from esrface.overlay import overlay_heat
 from esrface.results import Expression
-from esrface.screen.scene import affect_of, writable
+from esrface.screen.scene import affect_of
 
 ACTIVATION: Color = (96, 184, 232)
 PLEASANT: Color = (92, 200, 160)
 UNPLEASANT: Color = (236, 128, 150)
 VALENCE: Color = (244, 190, 96)
 """Of the graph's line, which is pleasant and unpleasant in turn."""
+
+MOST_SHARES = 16
+"""Classes whose probabilities there is room for."""
 
 RADIUS = 8.0
 NOTHING = "0.00"
@@ -27,34 +30,15 @@ NARROW = 16.0
 """Times the letters' height: where there is less room across, bars lie below their names."""
 
 
-def emotion_color(emotion: str) -> Color:
-    """An emotion's colour, light enough for the dark sheet."""
-    return on_dark(EMOTION_COLORS[EMOTIONS.index(emotion)])
+def emotion_color(expression: Expression, emotion: str | None = None) -> Color:
+    """Colour of one of an answer's classes (None: the answer itself), light enough for the dark sheet."""
+    return on_dark(color_of(emotion or expression.emotion, expression.emotions))
 
 
-def named(emotion: str, confidence: float, abstain_below: float | None) -> str:
-    """The emotion, with a question mark where it is not sure enough."""
-    return emotion + ("?" if abstain_below is not None and confidence < abstain_below else "")
-
-
-def shortened(text: str, size: float, width: float) -> str:
-    """The text in letters that the font has, its middle left out where it is too wide (in units)."""
-    text = writable(text)
-    # Measured large, for all scales: widths of letters grow evenly but for rounding.
-    room = width * 100 / size * 0.98
-    if text_size(text, 100)[0] <= room:
-        return text
-    low, high = 0, len(text)
-    while low < high:
-        kept = (low + high + 1) // 2
-        low, high = (
-            (kept, high) if text_size(_without_middle(text, kept), 100)[0] <= room else (low, kept - 1)
-        )
-    return _without_middle(text, low)
-
-
-def _without_middle(text: str, kept: int) -> str:
-    return text[: (kept + 1) // 2].rstrip() + "…" + text[len(text) - kept // 2 :].lstrip()
+def named(expression: Expression, abstain_below: float | None, size: float, width: float) -> str:
+    """The emotion as there is room for it, with a question mark where it is not sure enough."""
+    unsure = abstain_below is not None and expression.confidence < abstain_below
+    return shortened(expression.emotion + ("?" if unsure else ""), size, width)
 
 
 def draw_tile(
@@ -107,16 +91,42 @@ def _negative(valence: float) -> str:
     return NOTHING if text == "-0.00" else text
 
 
+def shares_height(expression: Expression) -> float:
+    """Height that `draw_shares` wants."""
+    rows = _rows_of_shares(expression)
+    return rows * (24.0 if rows <= 4 else 20.0)
+
+
+def _rows_of_shares(expression: Expression) -> int:
+    return -(-min(len(expression.emotions), MOST_SHARES) // 2)
+
+
 def draw_shares(canvas: Canvas, area: Area, expression: Expression, letters: float) -> None:
-    """All eight probabilities, in two columns of four."""
-    across, down = (area.width - 24) / 2, area.height / 4
-    for index, name in enumerate(EMOTIONS):
-        share = float(expression.probabilities[index])
-        x = area.x + (index // 4) * (across + 24)
-        middle = area.y + (index % 4 + 0.5) * down
+    """All probabilities in two columns, the eight emotions' in four rows; of more than ``MOST_SHARES``
+    classes the most probable ones, and how many others there are."""
+    rows = _rows_of_shares(expression)
+    across, down = (area.width - 24) / 2, area.height / rows
+    shown = _shown_classes(expression)
+    for place, index in enumerate(shown):
+        name, share = expression.emotions[index], float(expression.probabilities[index])
+        x = area.x + (place // rows) * (across + 24)
+        middle = area.y + (place % rows + 0.5) * down
         ink = INK if name == expression.emotion else QUIET_INK
-        canvas.text(x, middle, name, letters, ink)
-        canvas.text(x + across, middle, percent(share), letters, ink, "rm")
         start = letters * 5.3
+        canvas.text(x, middle, shortened(name, letters, start - 6), letters, ink)
+        canvas.text(x + across, middle, percent(share), letters, ink, "rm")
         bar = Area(x + start, middle - 4, across - start - letters * 3.0, 8)
-        canvas.bar(bar, share, emotion_color(name))
+        canvas.bar(bar, share, emotion_color(expression, name))
+    left_out = len(expression.emotions) - len(shown)
+    if left_out:
+        text = f"and {left_out} less probable"
+        canvas.text(area.x + across + 24, area.bottom - down / 2, text, letters, QUIET_INK)
+
+
+def _shown_classes(expression: Expression) -> list[int]:
+    """Indices of the classes that there is room for, in their order."""
+    count = len(expression.emotions)
+    if count <= MOST_SHARES:
+        return list(range(count))
+    likeliest = np.argsort(-expression.probabilities, kind="stable")[: MOST_SHARES - 1]
+    return sorted(int(index) for index in likeliest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,9 +95,3 @@ def numbered(faces: Sequence[Face]) -> tuple[TrackedFace, ...]:
         )
         for number, face in enumerate(faces, 1)
     )
-
-
-def writable(text: str) -> str:
-    """The text in letters that the screen's font has: accents are dropped, what is left unknown is ``?``."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return "".join(c if " " <= c <= "~" else "?" for c in plain)

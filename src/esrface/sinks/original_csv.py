@@ -42,7 +42,7 @@ class OriginalCsv(FolderSink):
         del suffix
         row = original_row(0.0, biggest(picture.faces), self._branches)
         text = original_header(self._branches) + row
-        return text.encode("ascii")
+        return text.encode("utf-8")
 
 
 class OriginalVideoCsv:
@@ -145,15 +145,22 @@ def original_row(time_s: float, face: Face | None, branches: int) -> str:
     expression = face.expression
     valence = expression.branch_affect[:, 0]
     arousal = mapped_arousal(expression.branch_affect[:, 1])
-    cells = [str(time_s), expression.emotion, _decimal(arousal.mean()), _decimal(valence.mean())]
+    cells = [str(time_s), _quoted(expression.emotion), _decimal(arousal.mean()), _decimal(valence.mean())]
     for emotion, a, v in zip(expression.branch_emotions, arousal, valence, strict=True):
-        cells += [emotion, _decimal(a), _decimal(v)]
+        cells += [_quoted(emotion), _decimal(a), _decimal(v)]
     return ",".join(cells) + "\n"
 
 
 def mapped_arousal(arousal: np.ndarray) -> np.ndarray:
     """clip((a + 1) / 2, 0, 1): how the original shows arousal everywhere."""
     return np.clip((arousal + 1) / 2, 0, 1)
+
+
+def _quoted(emotion: str) -> str:
+    """As CSV wants a new class's name that holds a comma or a quotation mark; the eight stay as they are."""
+    if "," not in emotion and '"' not in emotion:
+        return emotion
+    return '"' + emotion.replace('"', '""') + '"'
 
 
 def _decimal(value: np.floating) -> str:

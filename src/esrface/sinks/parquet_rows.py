@@ -7,6 +7,7 @@ and survives a kill. Once ``FILE`` is whole the log goes; to resume, it is made 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -135,7 +136,8 @@ def load_pyarrow() -> ModuleType:
 
 def _schema(pyarrow: Any, columns: Sequence[str]) -> Any:
     def kind(column: str) -> Any:
-        if column in ("source", "affect_source") or column.endswith("emotion"):
+        # No probability's column (p_…), whatever its class is called.
+        if column in ("source", "affect_source", "emotion") or re.fullmatch(r"b\d+_emotion", column):
             return pyarrow.string()
         if column in _WHOLE:
             return pyarrow.int64()

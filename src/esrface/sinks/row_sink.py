@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from esrface._names import printable
+from esrface.emotions import EMOTIONS
 from esrface.errors import OutputError
 from esrface.outputs import RowFile, drop_torn_row, output_errors
 from esrface.results import Face
@@ -35,6 +36,7 @@ class RowSink(ABC):
         mode: One of ``esrface.sinks.MODES``.
         branches: How many branches get columns of their own.
         abstain_below: Confidence below which the column ``abstained`` is true; None: no such column.
+        emotions: The model's classes.
 
     Raises (when entered):
         OutputError: The file exists and may not be replaced or continued, or cannot be opened.
@@ -54,9 +56,11 @@ class RowSink(ABC):
         mode: str = "refuse",
         branches: int = 0,
         abstain_below: float | None = None,
+        emotions: Sequence[str] = EMOTIONS,
     ) -> None:
         self.path = path
-        self.columns = columns(branches=branches, abstain=abstain_below is not None)
+        self.columns = columns(branches=branches, abstain=abstain_below is not None, emotions=emotions)
+        self._emotions = emotions
         self._mode = mode
         self._branches = branches
         self._abstain_below = abstain_below
@@ -150,6 +154,7 @@ class RowSink(ABC):
             time_s=time_s,
             branches=self._branches,
             abstain_below=self._abstain_below,
+            emotions=self._emotions,
         )
         if self._last is not None and self._last[0] == self.key(source):
             # The run before may have been killed between two rows of this one: the first ones are there.

@@ -22,6 +22,8 @@ def save_checkpoint(run: Path, state: dict[str, Any]) -> None:
     try:
         write_whole(run / CHECKPOINT, buffer.getvalue(), overwrite=True)
     except OutputError as error:
+        if not (run / CHECKPOINT).exists():
+            raise
         raise OutputError(f"{error}; the last checkpoint stays, go on with --resume") from error
 
 

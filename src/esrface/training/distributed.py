@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from esrface.errors import DeviceError
+from esrface.errors import DataError, DeviceError
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,15 @@ class Ranks:
         dist.all_reduce(summed)
         return summed
 
+    def gather(self, values: Tensor) -> Tensor:
+        """The values (n, …) of all ranks one after another; all have equally many."""
+        if self.size == 1:
+            return values
+        own = values.contiguous()
+        parts = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(parts, own)
+        return torch.cat(parts)
+
     def agree(self, network: nn.Module) -> None:
         """Take over the first rank's weights and batch-norm statistics."""
         self._take_over(network.state_dict().values())
@@ -93,6 +102,7 @@ def ranks_of_torchrun(device: str) -> Iterator[tuple[Ranks, str]]:
 
     Raises:
         DeviceError: There are more processes on this machine than GPUs.
+        DataError: Another process has ended while this one waited for it.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -110,5 +120,9 @@ def ranks_of_torchrun(device: str) -> Iterator[tuple[Ranks, str]]:
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield Ranks(dist.get_rank(), size), device
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise DataError("another of the processes that train together has ended") from error
+        raise
     finally:
         dist.destroy_process_group()

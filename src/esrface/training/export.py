@@ -22,7 +22,7 @@ from esrface.engine.onnx import OnnxEngine
 from esrface.ensemble import combine_arrays
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import fit_card
-from esrface.evaluation.ferplus import fresh_images
+from esrface.evaluation.copies import fresh_images
 from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, UncertaintySpec
 from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
 from esrface.networks.esr import ESR

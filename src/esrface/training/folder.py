@@ -1,7 +1,8 @@
 """Train an ESR on one's own labelled pictures, from a finished model or from nothing.
 
-The eight outputs stay as they are, so that every command and file format works with the result; emotions that
-the training pictures do not show are masked by a bias that no logit can reach, and are never answered.
+The outputs for the eight emotions stay where they are, so that every command and file format works with the
+result; those that the training pictures do not show are masked by a bias that no logit can reach, and are
+never answered. Classes of other names get outputs behind them.
 
 A run folder holds ``config.yaml``, ``metrics.csv`` (a row an epoch), ``checkpoint.pt`` (to go on from) and,
 at the end, the best epoch's weights in ``weights.safetensors``; `esrface.training.folder_export` adds
@@ -15,45 +16,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
 
-from esrface.datasets.augment import plain_view
-from esrface.datasets.folder import class_counts
+from esrface._names import printable
 from esrface.datasets.folder_pictures import FolderFaces
 from esrface.detection import create_detector
 from esrface.emotions import EMOTIONS
 from esrface.ensemble import combine_arrays
-from esrface.errors import ModelError
+from esrface.errors import DataError
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import fit_temperature, mean_probabilities
 from esrface.evaluation.folder import largest_face
-from esrface.models.card import CropRule, ModelCard
-from esrface.models.registry import DEFAULT_MODEL, ModelFile, resolve_model
-from esrface.networks.config import NetworkConfig, network_config, network_from_dict
-from esrface.networks.esr import ESR, Branch
-from esrface.networks.onnx_import import from_onnx, renew_batch_norms
+from esrface.models.registry import DEFAULT_MODEL
+from esrface.networks.esr import ESR
 from esrface.outputs import make_folder, write_whole
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
 from esrface.training.config import TrainConfig
 from esrface.training.folder_data import FolderData, Step, read_folder_data
+from esrface.training.folder_start import Start, build_network, find_start
 from esrface.training.run import CONFIG, METRICS, WEIGHTS, check_run, log_epoch
 from esrface.training.trainer import Epoch, FaceSet, Trainer
 
-ABSENT_LOGIT = -1e4
-"""Bias of an emotion without training pictures: at any temperature its probability is 0."""
-
-UNLIKELY_LOGIT = -5.0
-"""Bias from which an emotion that was barred is learnt: seldom answered yet, and within reach."""
-
 MIN_GAIN = 1e-3
 """By how much (nats) the validation loss has to fall to count as better: once all is learnt it creeps on."""
-
-WHOLE_PICTURE = CropRule(margin=0.0, square=True, align=False)
-"""How the faces of new pictures are cut out for a model that was trained from nothing."""
 
 
 @dataclass(frozen=True)
@@ -98,30 +85,6 @@ class FolderValidation:
     """Negative log likelihood in nats, after the temperature that minimises it: what decides on the best."""
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where training begins."""
-
-    config: NetworkConfig
-    file: ModelFile | None
-    """The model to fine-tune; None: nothing."""
-
-    @property
-    def card(self) -> ModelCard | None:
-        """That model's card."""
-        return self.file.card if self.file else None
-
-    @property
-    def crop(self) -> CropRule:
-        """How faces are cut out of pictures."""
-        return self.file.card.crop if self.file else WHOLE_PICTURE
-
-    @property
-    def resize(self) -> str:
-        """How crops are resized (see `esrface.models.card.InputSpec`)."""
-        return self.file.card.input.resize if self.file else "area_linear"
-
-
 @dataclass(frozen=True, eq=False)
 class FolderRun:
     """A finished training on a folder: what its model file and card are made from."""
@@ -141,10 +104,14 @@ class FolderRun:
     faces: FolderData
 
     @property
+    def emotions(self) -> tuple[str, ...]:
+        """(C,) the model's classes."""
+        return self.faces.emotions
+
+    @property
     def absent(self) -> tuple[str, ...]:
         """Emotions that are never answered."""
-        counts = class_counts(self.faces.training.labels)
-        return tuple(name for name, count in zip(EMOTIONS, counts, strict=True) if not count)
+        return tuple(name for name, count in zip(self.emotions, self.faces.counts, strict=True) if not count)
 
 
 Report = Callable[[Epoch, FolderValidation, bool], None]
@@ -162,6 +129,7 @@ def train_folder(
     threads: int | None = None,
     progress: Step | None = None,
     warn: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None,
     report: Report | None = None,
 ) -> FolderRun:
     """Train on a folder's split ``train`` and keep the best epoch by its split ``valid``.
@@ -177,6 +145,7 @@ def train_folder(
         threads: For reading pictures.
         progress: Called now and then.
         warn: Called before training with each line of `FolderData.warnings`.
+        tell: Called after that, still before training, with the classes in a line (`FolderData.summary`).
         report: Called after every epoch.
 
     Raises:
@@ -201,18 +170,21 @@ def train_folder(
     if warn is not None:
         for line in faces.warnings:
             warn(line)
-    network = _build(start, config, faces.training)
-    trainer = Trainer(network, _face_set(faces.training), config, torch.device(device))
+    if tell is not None:
+        tell(faces.summary)
+    state = load_checkpoint(run) if resume else None
+    _check_classes(run, state, faces.emotions)
+    network = build_network(start, config, faces)
+    trainer = Trainer(network, _face_set(faces), config, torch.device(device))
     # Only now, so that pictures or a start that cannot be used leave no empty run behind.
     make_folder(run)
     config.save(run / CONFIG)
-    state = load_checkpoint(run) if resume else None
     best = _Best(state, trainer, faces.valid, fine_tuned=start.file is not None)
     for epoch in trainer.epochs(_each_step(step, trainer)) if not best.is_final(trainer.done) else ():
         result = judge(trainer, faces.valid)
         is_best = best.offer(epoch.number, result, trainer)
         log_epoch(run / METRICS, epoch, result)
-        save_checkpoint(run, {**trainer.state(), **best.state()})
+        save_checkpoint(run, {**trainer.state(), **best.state(), "emotions": faces.emotions})
         if report is not None:
             report(epoch, result, is_best)
         if best.is_final(epoch.number):
@@ -222,40 +194,6 @@ def train_folder(
     network = network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     network.load_state_dict(weights)
     return FolderRun(run, data, config, start, network, best.epoch, trainer.done, best.before, faces)
-
-
-def find_start(config: FolderConfig) -> Start:
-    """The model to fine-tune, or the network to begin from nothing."""
-    if config.init is None:
-        return Start(network_config(config.network), None)
-    file = resolve_model(config.init)
-    spec = file.card.input
-    if file.is_original or spec.color != "gray" or len(set(spec.mean)) > 1 or len(set(spec.std)) > 1:
-        raise ModelError(
-            f"{config.init} cannot be trained further here: only grey models of this package can; "
-            "leave --init out, or give --init none"
-        )
-    try:
-        return Start(network_from_dict(file.card.network), file)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(
-            f"{config.init} cannot be trained further: its card does not describe its network layer by layer"
-        ) from error
-
-
-def mask_absent(network: ESR, counts: NDArray[np.int64]) -> None:
-    """Bar the emotions without training pictures, in place: their probability and gradients become 0.
-
-    Emotions with pictures that the network's own training had barred can be learnt again.
-    """
-    absent = torch.from_numpy(counts == 0)
-    with torch.no_grad():
-        for branch in network.branches:
-            assert isinstance(branch, Branch)
-            bias = branch.classifier.bias
-            assert bias is not None
-            bias[bias < ABSENT_LOGIT / 2] = UNLIKELY_LOGIT
-            bias[absent] = ABSENT_LOGIT
 
 
 def judge(trainer: Trainer, valid: FolderFaces) -> FolderValidation:
@@ -324,23 +262,19 @@ def _fitted(config: FolderConfig, start: Start) -> FolderConfig:
     return replace(config, input_mean=start.card.input.mean[0], input_std=start.card.input.std[0])
 
 
-def _build(start: Start, config: FolderConfig, training: FolderFaces) -> ESR:
-    """The network at its start; the seed decides what is random."""
-    torch.manual_seed(config.seed)
-    if start.file is None:
-        network = ESR(start.config)
-    else:
-        network = from_onnx(start.file.read(), start.config)
-        sample = torch.from_numpy(training.pixels)[torch.randperm(len(training))[:256]]
-        faces = plain_view(sample, start.config.input_size, config.input_mean, config.input_std)
-        renew_batch_norms(network, faces.expand(-1, start.config.input_channels, -1, -1))
-    mask_absent(network, class_counts(training.labels))
-    return network
+def _check_classes(run: Path, state: dict[str, Any] | None, emotions: tuple[str, ...]) -> None:
+    """Refuse to go on with a run whose pictures have other classes now."""
+    before = EMOTIONS if state is None else tuple(state.get("emotions", EMOTIONS))
+    if state is not None and before != emotions:
+        raise DataError(
+            f"{printable(run)}: cannot resume with other classes; they were {', '.join(before)} and are "
+            f"{', '.join(emotions)} now"
+        )
 
 
-def _face_set(faces: FolderFaces) -> FaceSet:
-    targets = torch.eye(len(EMOTIONS))[torch.from_numpy(faces.labels)]
-    return FaceSet(torch.from_numpy(faces.pixels), targets)
+def _face_set(faces: FolderData) -> FaceSet:
+    targets = torch.eye(len(faces.emotions))[torch.from_numpy(faces.training.labels)]
+    return FaceSet(torch.from_numpy(faces.training.pixels), targets)
 
 
 def _each_step(step: Step, trainer: Trainer) -> Callable[[int, int], None]:

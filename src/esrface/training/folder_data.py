@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,29 @@ Step = Callable[[str, int, int], None]
 class FolderData:
     """Training and validation faces of a folder."""
 
+    emotions: tuple[str, ...]
+    """(C,) the classes to learn: the eight emotions, with pictures or without, then the new ones."""
     training: FolderFaces
     valid: FolderFaces
     copies: int
     """Training pictures left out since validation has the same file."""
     warnings: tuple[str, ...]
     """What the user has to know about the pictures: one line each."""
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(C,) training pictures of each class."""
+        return class_counts(self.training.labels, len(self.emotions))
+
+    @property
+    def summary(self) -> str:
+        """The classes that have pictures, in a line."""
+        named = (
+            f"{printable(name)} {count:,}{'' if name in EMOTIONS else ' (new)'}"
+            for name, count in zip(self.emotions, self.counts.tolist(), strict=True)
+            if count
+        )
+        return f"classes with their training pictures: {', '.join(named)}"
 
 
 def read_folder_data(
@@ -49,10 +66,15 @@ def read_folder_data(
         DataError: A split is missing, an emotion's folder in train is empty or holds nothing usable, or there
             is less than a batch, than two emotions, or than two validation pictures.
     """
-    listed = {split: list_folder(data, split) for split in ("train", "valid")}
-    if listed["train"].problems:
-        raise DataError(f"{listed['train'].problems[0]}: fill it, or take it out")
-    warnings = list(listed["valid"].problems)
+    train = list_folder(data, "train")
+    if train.problems:
+        raise DataError(f"{train.problems[0]}: fill it, or take it out")
+    emotions = train.emotions
+    listed = {
+        "train": train,
+        "valid": list_folder(data, "valid", emotions=emotions, of="the split train"),
+    }
+    warnings = [*train.doubts, *listed["valid"].problems]
     faces: dict[str, FolderFaces] = {}
     for name, split in listed.items():
         faces[name] = load_faces(
@@ -72,18 +94,18 @@ def read_folder_data(
     if copies:
         warnings.append(f"train: {copies} pictures left out since valid has the same files")
         training = training.select(~repeated)
-    _check(listed["train"], training, valid, batch)
-    warnings += _unlike(class_counts(training.labels), class_counts(valid.labels))
-    return FolderData(training, valid, copies, tuple(warnings))
+    _check(train, training, valid, batch)
+    warnings += _unlike(emotions, training, valid)
+    return FolderData(emotions, training, valid, copies, tuple(warnings))
 
 
 def _check(listed: FolderSplit, training: FolderFaces, valid: FolderFaces, batch: int) -> None:
     """Refuse what cannot be learnt from or judged on."""
     where = printable(listed.data)
-    left = class_counts(training.labels)
-    for name, had, have in zip(EMOTIONS, listed.counts, left, strict=True):
+    left = class_counts(training.labels, len(listed.emotions))
+    for name, had, have in zip(listed.emotions, listed.counts, left, strict=True):
         if had and not have:
-            raise DataError(f"{where}: none of the {had} training pictures of {name} can be used")
+            raise DataError(f"{where}: none of the {had} training pictures of {printable(name)} can be used")
     if np.count_nonzero(left) < 2:
         raise DataError(f"{where}: training needs pictures of at least two emotions")
     if len(valid) < 2:
@@ -95,10 +117,11 @@ def _check(listed: FolderSplit, training: FolderFaces, valid: FolderFaces, batch
         )
 
 
-def _unlike(training: NDArray[np.int64], valid: NDArray[np.int64]) -> list[str]:
-    """Lines on emotions that only one of the splits shows."""
+def _unlike(emotions: Sequence[str], training: FolderFaces, valid: FolderFaces) -> list[str]:
+    """Lines on classes that only one of the splits shows."""
     lines = []
-    for name, learnt, judged in zip(EMOTIONS, training, valid, strict=True):
+    counts = (class_counts(faces.labels, len(emotions)) for faces in (training, valid))
+    for name, learnt, judged in zip(map(printable, emotions), *counts, strict=True):
         if judged and not learnt:
             lines.append(f"valid has {judged} pictures of {name}, train none: they can only be got wrong")
         if learnt and not judged:

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
-from esrface.datasets.folder import class_counts, list_folder
+from esrface.datasets.folder import list_folder
 from esrface.datasets.folder_pictures import read_pictures
 from esrface.detection import create_detector
-from esrface.emotions import EMOTIONS
 from esrface.engine.onnx import OnnxEngine
 from esrface.ensemble import combine_arrays
 from esrface.evaluation.calibration import fit_card
@@ -87,7 +86,7 @@ def export_folder_run(
 
 
 def _input_spec(run: FolderRun) -> InputSpec:
-    shape, config = run.start.config, run.config
+    shape, config = run.network.config, run.config
     return InputSpec(
         size=shape.input_size,
         channels=shape.input_channels,
@@ -101,13 +100,13 @@ def _input_spec(run: FolderRun) -> InputSpec:
 def _validation_logits(
     run: FolderRun, content: bytes, spec: InputSpec, precision: str, threads: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits (N, K, 8) in the card's inference, by the engine that users run, and labels (N,)."""
+    """Logits (N, K, C) in the card's inference, by the engine that users run, and labels (N,)."""
     engine = OnnxEngine(content, threads=threads)
     logits: list[NDArray[np.float32]] = []
     labels: list[int] = []
     for inputs, part in _inputs(run, spec, threads):
         if not labels:
-            shift = np.zeros((run.start.config.branches, len(EMOTIONS)), dtype=np.float32)
+            shift = np.zeros((run.network.config.branches, len(run.emotions)), dtype=np.float32)
             verify(run.network, content, inputs, shift, precision)
         answers = engine.run(inputs).logits
         if run.config.mirror:
@@ -125,7 +124,8 @@ def _inputs(
     cut = largest_face(create_detector(threads=1), run.start.crop) if run.config.detect else None
     inputs: list[NDArray[np.float32]] = []
     labels: list[int] = []
-    for picture in read_pictures(list_folder(run.data, "valid").pictures, cut=cut, threads=threads):
+    listed = list_folder(run.data, "valid", emotions=run.emotions, of="the run")
+    for picture in read_pictures(listed.pictures, cut=cut, threads=threads):
         if picture.crop is None:
             continue
         inputs.append(to_input([picture.crop], spec)[0])
@@ -150,7 +150,7 @@ def _card(
     errors = int((combine_arrays(logits, None).emotion != labels).sum())
     enough = len(labels) >= ENOUGH_IMAGES and errors >= ENOUGH_ERRORS
     kept = None if enough else start.temperature if start else 1.0
-    fitted = fit_card(logits, labels, temperature=kept)
+    fitted = fit_card(logits, labels, temperature=kept, emotions=run.emotions)
     measured = UncertaintySpec(**fitted.pop("uncertainty"))
     origin = f"{start.name}, fine-tuned" if start else f"{run.start.config.name}, trained from nothing"
     what = "whole pictures" if not run.config.detect else "largest detected face"
@@ -158,11 +158,11 @@ def _card(
         name=name,
         version=version,
         description=f"{origin} on the folder {_data_name(run)}",
-        network=run.start.config.to_dict(),
+        network=run.network.config.to_dict(),
         input=spec,
         crop=run.start.crop,
-        emotions=EMOTIONS,
-        branches=run.start.config.branches,
+        emotions=run.emotions,
+        branches=run.network.config.branches,
         temperature=fitted.pop("temperature"),
         mirror=run.config.mirror,
         uncertainty=measured if enough else UncertaintySpec("one_minus_confidence"),
@@ -190,13 +190,12 @@ def _protocol(run: FolderRun, enough: bool, images: int, errors: int) -> dict[st
     for key in ("init", "teachers"):
         settings.pop(key)
     start = run.start
-    counts = class_counts(run.faces.training.labels)
     return {
         "start": None
         if start.file is None
         else {"model": start.file.card.name, "sha256": start.file.card.sha256},
         **settings,
-        "training_pictures": dict(zip(EMOTIONS, counts.tolist(), strict=True)),
+        "training_pictures": dict(zip(run.emotions, run.faces.counts.tolist(), strict=True)),
         "absent_emotions": list(run.absent),
         "absent_rule": "emotions without training pictures have probability 0 and are never answered",
         "copies_left_out": run.faces.copies,

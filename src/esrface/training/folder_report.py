@@ -8,8 +8,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from esrface import __version__
-from esrface.datasets.folder import class_counts
-from esrface.emotions import EMOTIONS
 from esrface.evaluation.details import details, percent
 from esrface.evaluation.folder import FolderEvaluation
 from esrface.evaluation.report import confusion_png
@@ -93,8 +91,7 @@ def _headline(run: FolderRun, measured: dict[str, Any]) -> list[tuple[str, str]]
 
 
 def _recalls(run: FolderRun, measured: dict[str, Any]) -> Iterable[tuple[str, ...]]:
-    learnt = class_counts(run.faces.training.labels)
-    for name, count in zip(EMOTIONS, learnt, strict=True):
+    for name, count in zip(run.emotions, run.faces.counts, strict=True):
         counts = measured["confusion"][name]
         others = [(times, other) for other, times in counts.items() if other != name and times]
         taken_for = ", ".join(f"{other} ({times})" for times, other in sorted(others, reverse=True)[:2])

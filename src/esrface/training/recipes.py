@@ -69,8 +69,17 @@ def override(settings: Settings, assignments: Sequence[str]) -> Settings:
 
 def setting_differences(one: Any, other: Any) -> list[str]:
     """Settings in which two of a kind differ, as ``"epochs 8 != 12"``."""
-    left, right = asdict(one), asdict(other)
-    return [f"{key} {left[key]} != {right[key]}" for key in left if left[key] != right[key]]
+    return _differences(asdict(one), asdict(other), "")
+
+
+def _differences(left: dict[str, Any], right: dict[str, Any], before: str) -> list[str]:
+    found = []
+    for key, value in left.items():
+        if isinstance(value, dict):
+            found += _differences(value, right[key], f"{before}{key}.")
+        elif value != right[key]:
+            found.append(f"{before}{key} {value} != {right[key]}")
+    return found
 
 
 def _build(kind: type[Settings], plain: Any, where: str) -> Settings:

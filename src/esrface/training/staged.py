@@ -22,6 +22,7 @@ from esrface.errors import DataError, ModelError
 from esrface.networks.config import NetworkConfig
 from esrface.networks.esr import ESR, ESROutput
 from esrface.training.distributed import ALONE, Ranks
+from esrface.training.learning import LearningFigures, Tally
 from esrface.training.protocols.config import ProtocolConfig
 from esrface.training.stages import Stage, make_optimizer, set_modes, set_rates
 from esrface.training.tasks import Judgement, Task
@@ -32,6 +33,9 @@ Pools = Callable[[Stage], Sequence[FacePool]]
 
 Progress = Callable[[int, int], None]
 """Called after every step with images done and images in all."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey, as in `esrface.preprocess`."""
 
 Batch = tuple[int | None, Tensor, Tensor]
 """The branch that learns (None: all), network input and targets."""
@@ -50,6 +54,8 @@ class StageEpoch:
     """Of each part."""
     loss: float
     """Mean over the steps of the sum over the branches that learnt in them."""
+    training: LearningFigures
+    """On the images as they were learnt."""
     seconds: float
     images_per_s: float
     validation: Judgement | None
@@ -189,12 +195,21 @@ class StagedTrainer:
         torch.manual_seed(self._seed(stage.number, self.done, self._ranks.rank))
         started = time.monotonic()
         losses: list[float] = []
+        tally = Tally(self.task)
         images = 0
         for owner, x, targets in self._batches(self._pools):
-            losses.append(self._step(owner, x, targets, len(losses)))
+            loss, answers = self._step(owner, x, targets, len(losses))
+            losses.append(loss)
+            tally.add(owner, answers, targets)
             images += len(x) * self._ranks.size
             if progress is not None:
                 progress(images, sum(len(pool) for pool in self._pools))
+        if not losses:
+            raise DataError(
+                f"stage {stage.number} has {sum(len(pool) for pool in self._pools)} images, too few for "
+                f"{self._ranks.size} processes"
+            )
+        training = tally.figures(self._ranks)
         seconds = time.monotonic() - started
         self.done += 1
         self._ranks.agree_on_statistics(self.network)
@@ -204,9 +219,17 @@ class StagedTrainer:
         if validation is not None and validation.score >= self._best_score:
             is_best, self._best_score = True, validation.score
             self._best = copy_of(self.network)
-        loss = float(np.mean(losses))
         return StageEpoch(
-            stage, len(self.stages), self.done, rates, loss, seconds, images / seconds, validation, is_best
+            stage=stage,
+            stages=len(self.stages),
+            epoch=self.done,
+            rates=rates,
+            loss=float(np.mean(losses)),
+            training=training,
+            seconds=seconds,
+            images_per_s=images / seconds,
+            validation=validation,
+            is_best=is_best,
         )
 
     def _is_due(self) -> bool:
@@ -232,8 +255,8 @@ class StagedTrainer:
             of = owner if self.stage.order == "in turn" else None
             yield of, self._input(views), torch.from_numpy(targets).to(self._device)
 
-    def _step(self, owner: int | None, x: Tensor, targets: Tensor, number: int) -> float:
-        """One step of the optimizer; returns the loss over all ranks."""
+    def _step(self, owner: int | None, x: Tensor, targets: Tensor, number: int) -> tuple[float, Tensor]:
+        """One step of the optimizer; returns the loss over all ranks and this rank's answers before it."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             output = self._callable(x) if owner is None else self._callable(x, owner)
         output = output._replace(
@@ -249,7 +272,7 @@ class StagedTrainer:
             )
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        return value
+        return value, self.task.answers(output).detach()
 
     def _input(self, views: Tensor) -> Tensor:
         return as_input(views, self.shape.input_channels, self.settings)
@@ -269,9 +292,13 @@ class StagedTrainer:
 
 
 def as_input(views: Tensor, channels: int, settings: ProtocolConfig) -> Tensor:
-    """Network input (N, C, S, S) of views in 0-255: normalised, colours in the original's order (BGR)."""
+    """Network input (N, C, S, S) of views in 0-255: normalised, colours in the original's order (BGR), or
+    grey where the network sees no colours."""
     if views.shape[1] == 3:
-        views = views.flip(1)
+        grey = channels == 1
+        views = (
+            (views * views.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True) if grey else views.flip(1)
+        )
     x = (views - settings.input_mean) / settings.input_std
     return x.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface.emotions import EMOTIONS
 from esrface.errors import InputError
 from esrface.results import Expression
 
@@ -22,7 +21,7 @@ _FORGET_S = 10.0
 class _Memory:
     time_s: float
     values: NDArray[np.float32]
-    """(K, 11): each branch's 8 probabilities, valence and arousal; the last column holds the uncertainty."""
+    """(K, C + 3): each branch's probabilities, valence and arousal; the last column holds the uncertainty."""
 
 
 class Smoother:
@@ -59,7 +58,7 @@ class Smoother:
         self._memory[track_id] = _Memory(time_s, values)
         if len(self._memory) > 64:
             self._memory = {k: m for k, m in self._memory.items() if time_s - m.time_s <= _FORGET_S}
-        return _answer(values, raw.affect_source, self._vote)
+        return _answer(values, raw, self._vote)
 
 
 def pack_smoother(snapshot: dict[int, Any]) -> dict[str, Any]:
@@ -74,23 +73,24 @@ def pack_smoother(snapshot: dict[int, Any]) -> dict[str, Any]:
     }
 
 
-def _answer(values: NDArray[np.float32], affect_source: str, vote: str) -> Expression:
-    count = len(EMOTIONS)
+def _answer(values: NDArray[np.float32], raw: Expression, vote: str) -> Expression:
+    emotions, count = raw.emotions, len(raw.emotions)
     branches, affect = values[:, :count], values[:, count : count + 2]
     own = branches.argmax(axis=1)
     mean = branches.mean(axis=0)
     # Ties go to the lowest index, as in esrface.ensemble.
     best = int(mean.argmax()) if vote == "mean" else int(np.bincount(own, minlength=count).argmax())
     return Expression(
-        emotion=EMOTIONS[best],
+        emotion=emotions[best],
         confidence=float(mean[best]),
         probabilities=mean,
         valence=float(affect[:, 0].mean()),
         arousal=float(affect[:, 1].mean()),
-        affect_source=affect_source,
+        affect_source=raw.affect_source,
         agreement=float((own == best).mean()),
         uncertainty=float(values[:, -1].mean()),
-        branch_emotions=tuple(EMOTIONS[index] for index in own),
+        branch_emotions=tuple(emotions[index] for index in own),
         branch_probabilities=branches,
         branch_affect=affect,
+        emotions=emotions,
     )

@@ -64,7 +64,8 @@ function unsureTile(unsure, faces) {
 }
 
 function affectNote() {
-  return DATA.affect_source === "circumplex"
-    ? "Valence and arousal are read out of the emotions' probabilities (circumplex), not measured by themselves."
-    : "Valence and arousal come from a trained layer of the network.";
+  if (DATA.affect_source !== "circumplex") return "Valence and arousal come from a trained layer of the network.";
+  const unplaced = NAMES.slice(DATA.circumplex.length).join(", ");
+  return "Valence and arousal are read out of the emotions' probabilities (circumplex), not measured by themselves."
+    + (unplaced ? ` No place in it is known of ${unplaced}: such answers count as its middle.` : "");
 }

@@ -74,7 +74,7 @@ class Circumplex extends Drawing {
 
 class Shares extends Drawing {
   constructor(label) {
-    super(label, 316);
+    super(label, 44 + 34 * NAMES.length);
     this.shares = null;
   }
 
@@ -89,14 +89,15 @@ class Shares extends Drawing {
     const most = Math.min(1, Math.ceil(far * 10 + 0.2) / 10);
     const words = share.map((part, index) => (low ? `${percent(part)}  (${ends(low[index], high[index])})` : percent(part)));
     const names = { type: "category", inverse: true, data: NAMES, splitLine: { show: false } };
+    const left = Math.min(150, Math.max(76, ...NAMES.map((name) => 16 + 7 * name.length)));
     this.chart.setOption({
       ...base(),
       tooltip: { show: false },
-      grid: { left: 76, right: low ? 104 : 50, top: 6, bottom: 30, outerBoundsMode: "none" },
+      grid: { left, right: low ? 104 : 50, top: 6, bottom: 30, outerBoundsMode: "none" },
       xAxis: axis({ min: 0, max: most, interval: most / 2, axisLabel: { color: color("quiet"), fontSize: 11.5, formatter: percent } }),
       yAxis: [
-        axis({ ...names, axisLabel: { color: color("ink"), fontSize: 12.5 } }),
-        axis({ ...names, data: words, position: "right", axisLine: { show: false }, axisLabel: { color: color("quiet"), fontSize: 12 } }),
+        axis({ ...names, axisLabel: { color: color("ink"), fontSize: 12.5, interval: 0, width: left - 12, overflow: "truncate" } }),
+        axis({ ...names, data: words, position: "right", axisLine: { show: false }, axisLabel: { color: color("quiet"), fontSize: 12, interval: 0 } }),
       ],
       series: [
         { id: "share", type: "bar", silent: true, barWidth: 16, itemStyle: { borderRadius: [0, 4, 4, 0] },

@@ -17,7 +17,7 @@ from esrface.training.protocols.config import (
     AffectNetDiscreteConfig,
     ProtocolConfig,
 )
-from esrface.training.protocols.plan import Origin, Plan, load_start
+from esrface.training.protocols.plan import Origin, Plan, absent, load_start
 from esrface.training.staged import Pools
 from esrface.training.stages import Stage, growth
 from esrface.training.tasks import Affect, Emotions
@@ -52,6 +52,10 @@ def discrete_plan(data: Path, config: AffectNetDiscreteConfig, *, threads: int =
         labels=valid.expressions,
         start=start,
         origin=ORIGIN,
+        warnings=(
+            *absent("training", training.expressions),
+            *absent("validation", valid.expressions),
+        ),
     )
 
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from esrface._suggest import unknown_name
+from esrface.datasets.ckplus import FOLDS, NEUTRAL_FRAMES
 from esrface.datasets.jitter import Jitter
 from esrface.errors import InputError
 from esrface.networks.config import NetworkConfig, esr_lab, lab_ensemble, lab_single, network_config
 from esrface.training.stages import Pace
+
+PRECISIONS = ("auto", "bf16", "fp32")
+"""To compute in."""
+
+_LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (("branches", "epochs", "batch", "cap", "validate_every", "decay_every"), lambda n: n >= 1, "at least 1"),
+    (("later_epochs", "seed"), lambda n: n >= 0, "at least 0"),
+    (("lr", "decay", "input_std"), lambda x: 0 < x < math.inf, "a number above 0"),
+    (("trained_lr",), lambda x: 0 <= x < math.inf, "a number of at least 0"),
+    (("momentum",), lambda x: 0 <= x < 1, "a number from 0 to below 1"),
+    (("input_mean",), math.isfinite, "a number"),
+)
+"""What settings have to be; not a number is none of it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,15 @@ class ProtocolConfig:
     input_std: float = 255.0
     """The network sees ``(pixel - mean) / std``, pixels in 0-255."""
     augmentation: Jitter = field(default_factory=Jitter)
+
+    def __post_init__(self) -> None:
+        for names, fits, wanted in _LIMITS:
+            for name in names:
+                value = getattr(self, name)
+                if not fits(value):
+                    raise InputError(f"{name}: expected {wanted}, got {value!r}")
+        if self.precision not in PRECISIONS:
+            raise InputError(unknown_name("precision", self.precision, PRECISIONS))
 
     @property
     def pace(self) -> Pace:
@@ -128,9 +153,16 @@ class CkPlusConfig(ProtocolConfig):
     """The frame that stands for neutral, see `esrface.datasets.ckplus.NEUTRAL_FRAMES`."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for variant in self.variants:
             if variant not in VARIANTS:
                 raise InputError(unknown_name("variant", variant, VARIANTS))
+        if self.neutral not in NEUTRAL_FRAMES:
+            raise InputError(unknown_name("neutral frame", self.neutral, NEUTRAL_FRAMES))
+        if not self.variants or not self.trials:
+            raise InputError("there is nothing to train: name at least one variant and one trial")
+        if set(self.trials) - set(range(FOLDS)):
+            raise InputError(f"trials: CK+ has those from 0 to {FOLDS - 1}, got {list(self.trials)}")
         if len(set(self.variants)) != len(self.variants) or len(set(self.trials)) != len(self.trials):
             raise InputError("a variant or trial is named twice")
 

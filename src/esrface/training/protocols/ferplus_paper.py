@@ -14,7 +14,7 @@ from esrface.models.card import TrainingData
 from esrface.training.export import FERPLUS_CROP, FERPLUS_TERMS
 from esrface.training.protocols.affectnet import fresh_samples
 from esrface.training.protocols.config import FerPlusPaperConfig
-from esrface.training.protocols.plan import Origin, Plan, load_start
+from esrface.training.protocols.plan import Origin, Plan, absent, load_start
 from esrface.training.stages import growth
 from esrface.training.tasks import Emotions
 
@@ -54,6 +54,10 @@ def ferplus_plan(data: Path, config: FerPlusPaperConfig) -> Plan:
         labels=splits["valid"].labels,
         start=start,
         origin=ORIGIN,
+        warnings=(
+            *absent("training", splits["train"].labels),
+            *absent("validation", splits["valid"].labels),
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from esrface._names import printable
 from esrface.datasets.pools import FacePool
+from esrface.emotions import EMOTIONS
 from esrface.errors import DataError, ModelError
 from esrface.models.card import CropRule, TrainingData
 from esrface.models.original import is_original
@@ -48,6 +49,15 @@ class Plan:
     """(N,) emotions of the validation faces, to calibrate by."""
     start: ESR | None
     origin: Origin
+    warnings: tuple[str, ...] = ()
+    """What has to be known before a long run: one line each."""
+
+
+def absent(what: str, labels: NDArray[np.int64]) -> tuple[str, ...]:
+    """A warning where emotions have no picture among the ``what``, labelled in network order."""
+    counts = np.bincount(labels, minlength=len(EMOTIONS))
+    names = [name for name, count in zip(EMOTIONS, counts, strict=True) if not count]
+    return (f"no picture of {', '.join(names)} among those for {what}",) if names else ()
 
 
 def load_start(init: str | None, shape: NetworkConfig) -> ESR | None:

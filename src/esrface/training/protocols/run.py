@@ -1,7 +1,8 @@
 """Training by a plan into a run's folder: settings, metrics, curves, every best network, checkpoints.
 
 config.yaml         every setting
-metrics.csv         a row an epoch: rates, loss, and where validated the figures of ensemble and branches
+metrics.csv         a row an epoch: rates, loss, figures of ensemble and branches in training and, where
+                    validated, on validation
 curves/stage_1.png  the same to look at, a picture a stage
 networks/           the best network of each stage: branches_1.safetensors, with ``legacy`` also
                     branches_1/ in the original's files
@@ -13,31 +14,39 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from esrface._names import printable
-from esrface.errors import DataError
+from esrface._names import printable, reason_of
+from esrface.errors import DataError, InputError
 from esrface.networks.esr import ESR
 from esrface.networks.original import write_original
 from esrface.networks.saved import save_network
 from esrface.outputs import RowFile, clear_left_over, make_folder, write_whole
-from esrface.training.checkpoint import load_checkpoint, save_checkpoint
-from esrface.training.curves import Curve, write_curves
+from esrface.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from esrface.training.curves import ENSEMBLE, Curve, Panel, write_curves
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.protocols.config import ProtocolConfig
 from esrface.training.protocols.plan import Plan
 from esrface.training.recipes import load_recipe, save_recipe, setting_differences
 from esrface.training.run import CONFIG, METRICS, WEIGHTS
 from esrface.training.staged import StagedTrainer, StageEpoch
+from esrface.training.tensorboard import FOLDER as TENSORBOARD
 from esrface.training.tensorboard import open_scalars
 
 CURVES = "curves"
 NETWORKS = "networks"
+
+COLUMNS = ("stage", "branches", "epoch", "lr", "trained_lr", "loss", "seconds", "images_per_s", "best")
+"""Of `METRICS`, before those of the figures."""
+TRAINING = "training_"
+"""Begins the names of columns with figures from training; those of validation have no such beginning."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -69,20 +78,48 @@ def check_place(run: Path, config: ProtocolConfig, resume: bool) -> None:
         raise DataError(
             f"{printable(run)}: a run is already there; pass --resume to go on or choose another --out"
         )
-    changed = setting_differences(load_recipe(written, type(config)), config)
+    try:
+        earlier = load_recipe(written, type(config))
+    except (DataError, InputError) as error:
+        raise DataError(f"{printable(run)}: no run that this protocol can go on with ({error})") from error
+    changed = setting_differences(earlier, config)
     if changed:
         raise DataError(f"{printable(run)}: cannot resume with another configuration ({'; '.join(changed)})")
 
 
-def begin_run(run: Path, config: ProtocolConfig, how: Training) -> None:
-    """Make the run's folder, or make sure that it can be gone on with."""
+@contextmanager
+def run_folder(run: Path, config: ProtocolConfig, how: Training) -> Iterator[None]:
+    """Make the run's folder, or make sure that it can be gone on with.
+
+    If the block raises before anything is learnt that could be gone on with, a run that was begun here is
+    taken away again, so that the same folder can be used with other settings.
+    """
     check_place(run, config, how.resume)
+    files = (CONFIG, METRICS, CURVES, NETWORKS, TENSORBOARD)
+    made = [] if (run / CONFIG).exists() else [run / name for name in files if not (run / name).exists()]
+    folders = [place for place in (run, *run.parents) if not place.exists()]
     # Nobody writes before everybody has looked.
     how.ranks.wait()
-    if how.ranks.is_first:
-        make_folder(run)
-        clear_left_over(run)
-        save_recipe(config, run / CONFIG)
+    try:
+        if how.ranks.is_first:
+            make_folder(run)
+            clear_left_over(run)
+            save_recipe(config, run / CONFIG)
+        yield
+    except BaseException:
+        if how.ranks.is_first and made and not any(run.rglob(CHECKPOINT)):
+            _take_away(made, folders)
+        raise
+
+
+def _take_away(files: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Remove files and whole folders, then those folders that are empty, as far as it can be done."""
+    for place in files:
+        with suppress(OSError):
+            shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def train_plan(plan: Plan, run: Path, config: ProtocolConfig, how: Training) -> StagedTrainer:
@@ -92,7 +129,11 @@ def train_plan(plan: Plan, run: Path, config: ProtocolConfig, how: Training) -> 
         DataError: The run is there already or was begun with other settings, or the loss became NaN.
         OutputError: A file cannot be written; the last checkpoint stays.
     """
-    begin_run(run, config, how)
+    with run_folder(run, config, how):
+        return _train(plan, run, config, how)
+
+
+def _train(plan: Plan, run: Path, config: ProtocolConfig, how: Training) -> StagedTrainer:
     trainer = StagedTrainer(
         plan.shape,
         plan.stages,
@@ -143,15 +184,9 @@ class _Log:
 
     def __init__(self, run: Path, plan: Plan, trainer: StagedTrainer) -> None:
         self._run, self._figures = run, plan.task.figures
-        branches = [f"branch_{k}" for k in range(1, plan.shape.branches + 1)]
-        self._columns = [
-            *("stage", "branches", "epoch", "lr", "trained_lr", "loss", "seconds", "images_per_s", "best"),
-            *(f"{who}_{figure}" for who in ("ensemble", *branches) for figure in plan.task.figures),
-        ]
-        place = (trainer.stage.number, trainer.done)
-        self._rows = [
-            row for row in read_rows(run / METRICS) if (int(row["stage"]), int(row["epoch"])) <= place
-        ]
+        named = [f"{who}_{figure}" for who in _members(plan.shape.branches) for figure in plan.task.figures]
+        self._columns = [*COLUMNS, *named, *(f"{TRAINING}{name}" for name in named)]
+        self._rows = _earlier_rows(run / METRICS, self._columns, (trainer.stage.number, trainer.done))
         write_whole(run / METRICS, _csv(self._columns, self._rows), overwrite=True)
 
     @property
@@ -182,36 +217,67 @@ class _Log:
             "images_per_s": round(epoch.images_per_s, 1),
             "best": int(epoch.is_best),
         }
-        if epoch.validation is not None:
-            who = {"ensemble": epoch.validation.ensemble}
-            who |= {f"branch_{k}": own for k, own in enumerate(epoch.validation.branches, start=1)}
-            for name, figures in who.items():
-                values |= {f"{name}_{figure}": value for figure, value in figures.items()}
+        for prefix, measured in ((TRAINING, epoch.training), ("", epoch.validation)):
+            if measured is not None:
+                everyone = (measured.ensemble, *measured.branches)
+                for who, figures in zip(_members(epoch.stage.branches), everyone, strict=True):
+                    values |= {f"{prefix}{who}_{figure}": value for figure, value in figures.items()}
         return values
 
     def _draw(self, epoch: StageEpoch) -> None:
         rows = [row for row in self._rows if int(row["stage"]) == epoch.stage.number]
-        panels: dict[str, dict[str, Curve]] = {}
-        for figure in self._figures:
-            curves: dict[str, Curve] = {}
-            for who in ("ensemble", *(f"branch_{k}" for k in range(1, epoch.stage.branches + 1))):
-                curves[who.replace("_", " ")] = _curve(rows, f"{who}_{figure}")
-            panels[f"{figure.replace('_', ' ')} on validation"] = curves
-        panels["loss in training, summed over the branches"] = {"training": _curve(rows, "loss")}
+        panels = [_panel(rows, figure, epoch.stage.branches) for figure in self._figures]
+        what = "loss of a training step, summed over the branches that learn in it"
+        panels.append(Panel(what, {"sum": _curve(rows, "loss")}))
         what = "branch" if epoch.stage.branches == 1 else "branches"
         write_curves(
-            str(self._run / CURVES / f"stage_{epoch.stage.number}.png"),
+            self._run / CURVES / f"stage_{epoch.stage.number}.png",
             panels,
             f"Stage {epoch.stage.number}: {epoch.stage.branches} {what}",
         )
 
 
+def _members(branches: int) -> tuple[str, ...]:
+    """The ensemble and its branches, as columns name them."""
+    return (ENSEMBLE, *(f"branch_{k}" for k in range(1, branches + 1)))
+
+
+def _panel(rows: Sequence[dict[str, str]], figure: str, branches: int) -> Panel:
+    solid, dashed = (
+        {who.replace("_", " "): _curve(rows, f"{prefix}{who}_{figure}") for who in _members(branches)}
+        for prefix in ("", TRAINING)
+    )
+    return Panel(figure.replace("_", " ").replace("rmse", "RMSE"), solid, dashed)
+
+
+def _earlier_rows(path: Path, columns: Sequence[str], last: tuple[int, int]) -> list[dict[str, str]]:
+    """The rows up to a stage and epoch; columns that an earlier version of this program did not write are
+    left empty."""
+    try:
+        rows = [row for row in read_rows(path) if (int(row["stage"]), int(row["epoch"])) <= last]
+    except (KeyError, ValueError):
+        rows = None
+    if rows is None or any(row.keys() - set(columns) for row in rows):
+        raise DataError(
+            f"{printable(path)}: not the table of this training; move it away to go on without it"
+        )
+    return rows
+
+
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table; none where there is no such file."""
+    """The rows of a table; none where there is no such file.
+
+    Raises:
+        DataError: It cannot be read, or is no table.
+    """
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [dict(row) for row in csv.DictReader(file) if None not in row.values()]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [dict(row) for row in csv.DictReader(file) if None not in row.values()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else "not a CSV of UTF-8 text"
+        raise DataError(f"{printable(path)}: {reason}") from error
 
 
 def _curve(rows: Iterable[dict[str, str]], column: str) -> Curve:
@@ -233,11 +299,11 @@ def _text(value: Any) -> str:
 def _scalars(epoch: StageEpoch) -> dict[str, float]:
     values = {"training/loss": epoch.loss, "training/images_per_s": epoch.images_per_s}
     values |= {f"rates/{name}": rate for name, rate in epoch.rates.items()}
-    if epoch.validation is not None:
-        for figure, value in epoch.validation.ensemble.items():
-            values[f"{figure}/ensemble"] = value
-        for number, own in enumerate(epoch.validation.branches, start=1):
-            values |= {f"{figure}/branch {number}": value for figure, value in own.items()}
+    for prefix, measured in (("training/", epoch.training), ("", epoch.validation)):
+        if measured is not None:
+            for number, figures in enumerate((measured.ensemble, *measured.branches)):
+                who = f"branch {number}" if number else ENSEMBLE
+                values |= {f"{prefix}{figure}/{who}": value for figure, value in figures.items()}
     return values
 
 

@@ -25,7 +25,7 @@ from esrface.outputs import write_whole
 from esrface.training.protocols.ckplus import ckplus_plan, of_subjects
 from esrface.training.protocols.config import CkPlusConfig, variant_shape
 from esrface.training.protocols.export import export_run
-from esrface.training.protocols.run import Training, begin_run, read_rows, train_plan
+from esrface.training.protocols.run import Training, read_rows, run_folder, train_plan
 from esrface.training.run import WEIGHTS
 
 RESULTS, TABLE = "results.csv", "table.md"
@@ -74,21 +74,21 @@ def train_ckplus(
     faces = load_ckplus(data, neutral=config.neutral)
     for trial in config.trials:
         ckplus_trial([str(subject) for subject in faces.subjects], trial)
-    begin_run(run, config, how)
-    results = _read_results(run / RESULTS)
-    finished = {(result.variant, result.trial) for result in results}
-    for variant, trial in itertools.product(config.variants, config.trials):
-        if (variant, trial) in finished:
-            continue
-        result = _train_trial(faces, run, variant, trial, config, how)
-        results.append(result)
+    with run_folder(run, config, how):
+        results = _read_results(run / RESULTS)
+        finished = {(result.variant, result.trial) for result in results}
+        for variant, trial in itertools.product(config.variants, config.trials):
+            if (variant, trial) in finished:
+                continue
+            result = _train_trial(faces, run, variant, trial, config, how)
+            results.append(result)
+            if how.ranks.is_first:
+                write_whole(run / RESULTS, _results_csv(results), overwrite=True)
+                if report is not None:
+                    report(result)
         if how.ranks.is_first:
-            write_whole(run / RESULTS, _results_csv(results), overwrite=True)
-            if report is not None:
-                report(result)
-    if how.ranks.is_first:
-        write_whole(run / TABLE, table_of(results), overwrite=True)
-        _export_best(faces, run, results, config, name)
+            write_whole(run / TABLE, table_of(results), overwrite=True)
+            _export_best(faces, run, results, config, name)
     return results
 
 
