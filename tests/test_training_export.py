@@ -144,7 +144,7 @@ def test_command_trains_from_data_to_a_model_that_every_command_can_use(
         (["ferplus", "--data", "nowhere", "--out", "run"], "no FER+ train split here"),
         (["ferpluss", "--data", "x", "--out", "run"], "did you mean 'ferplus'"),
         (["ferplus", "--data", "x", "--out", "run", "--network", "esr9-mobil"], "did you mean 'esr9-mobile'"),
-        (["ferplus", "--data", "x", "--out", "run", "--device", "warp"], "device 'warp' cannot be used"),
+        (["ferplus", "--data", "x", "--out", "run", "--device", "warp"], "unknown device 'warp'"),
         (["ferplus", "--out", "run"], "--data"),
     ],
 )

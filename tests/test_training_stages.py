@@ -25,6 +25,16 @@ from esrface.errors import DataError, InputError, ModelError  # noqa: E402
 from esrface.evaluation.paired import paired_t_test, two_sided_p  # noqa: E402
 from esrface.networks.config import NetworkConfig, esr_lab, lab_ensemble, lab_single  # noqa: E402
 from esrface.networks.esr import ESR  # noqa: E402
+from esrface.training.curves import (  # noqa: E402
+    COLORS,
+    DASH,
+    GAP,
+    LEFT,
+    RIGHT,
+    WIDTH,
+    Panel,
+    draw_curves,
+)
 from esrface.training.distributed import ALONE  # noqa: E402
 from esrface.training.protocols.ckplus import ckplus_stages, learners  # noqa: E402
 from esrface.training.protocols.config import (  # noqa: E402
@@ -430,3 +440,14 @@ def test_a_network_without_colours_sees_coloured_faces_grey() -> None:
     expected = np.stack([cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in pixels])
     assert seen.shape == (4, 1, 48, 48)
     assert np.abs(seen[:, 0].numpy() - expected).max() <= 0.51
+
+
+def test_curves_of_training_are_dashed_and_those_of_validation_solid() -> None:
+    flat, rising = [(1.0, 0.2), (60.0, 0.2)], [(1.0, 0.8), (60.0, 0.8)]
+    picture = draw_curves([Panel("accuracy", {"branch 1": flat}, {"branch 1": rising})], "Stage 1")
+    colour = np.array(COLORS[0])
+    inked = (np.asarray(picture)[:, LEFT + 20 : WIDTH - RIGHT - 20] == colour).all(axis=2)
+    shares = sorted(share for share in inked.mean(axis=1) if share > 0.2)
+    assert len(shares) == 3, "a thin line and one that is twice as thick"
+    assert shares[0] == pytest.approx(DASH / (DASH + GAP), abs=0.1)
+    assert shares[1:] == [1.0, 1.0]

@@ -95,7 +95,9 @@ def load_config(path: Path, kind: type[TrainConfig] = TrainConfig) -> TrainConfi
         plain["augmentation"] = Augmentation(**_tuples(plain["augmentation"]))
         plain["degradation"] = Degradation(**_tuples(plain.get("degradation", {})))
         return kind(**_tuples(plain))
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except TypeError as error:  # A setting that is not among ours, or none that can be one.
+        raise DataError(f"{path}: not the configuration of a training run of this kind") from error
+    except (OSError, yaml.YAMLError, AttributeError, KeyError) as error:
         raise DataError(f"{path}: not the configuration of a training run ({error})") from error
 
 

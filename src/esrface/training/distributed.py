@@ -122,7 +122,9 @@ def ranks_of_torchrun(device: str) -> Iterator[tuple[Ranks, str]]:
         yield Ranks(dist.get_rank(), size), device
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
-            raise DataError("another of the processes that train together has ended") from error
+            raise DataError(
+                "another of the processes that train together has ended; start all of them with --resume"
+            ) from error
         raise
     finally:
         dist.destroy_process_group()
