@@ -21,7 +21,14 @@ NETWORK, SCHEDULE, MODEL = "Network", "Schedule", "Model file"
 
 DEVICES = ("cpu", "cuda")
 
-NETWORKS = ("esr9-mobile", "esr9-mobile-halves", "esr9-small", "esr9-published")
+NETWORKS = (
+    "esr9-mobile",
+    "esr9-mobile-halves",
+    "esr9-mobile-tree",
+    "esr9-mobile-limbs",
+    "esr9-small",
+    "esr9-published",
+)
 """Networks with nine branches, which help pages name without loading them."""
 
 

@@ -16,6 +16,7 @@ from esrface.datasets.folder_pictures import Cut, ReadPicture, file_digest, read
 from esrface.detection import Detection, Detector
 from esrface.engine import EngineOutput
 from esrface.errors import DataError
+from esrface.evaluation.copies import new_images
 from esrface.evaluation.framing import View, located_view, whole_view
 from esrface.evaluation.judged import Evaluation, Progress, answers_of
 from esrface.models.card import CropRule
@@ -191,8 +192,4 @@ def _find_fresh(split: FolderSplit, used: Sequence[ReadPicture]) -> NDArray[np.b
             seen.add(file_digest(listed.path.read_bytes()))
         except OSError:
             continue
-    fresh = []
-    for picture in used:
-        fresh.append(picture.digest not in seen)
-        seen.add(picture.digest)
-    return np.array(fresh, dtype=bool)
+    return new_images((picture.digest for picture in used), seen)
