@@ -62,8 +62,8 @@ class Recognizer:
         min_face: Smallest face to report, in pixels of the box's larger side.
         min_score: Lowest detection score to report, 0-1; None: the detector's own default.
         max_faces: Report only this many of the largest faces; None: all.
-        prior: ``"natural"``: emotions are taken to be as common as in the training data, which makes the
-            fewest errors there. ``"balanced"``: branches trained with logit adjustment answer as they
+        prior: ``"natural"``: emotions are taken to be about as common as in the training data, which makes
+            the fewest errors there. ``"balanced"``: branches trained with logit adjustment answer as they
             learnt to, which finds more of the rare emotions at the cost of the common ones (the card has
             the figures).
 

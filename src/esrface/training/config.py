@@ -26,6 +26,9 @@ class TrainConfig:
     run whose base begins like this one's; None starts from nothing."""
     limb_init: tuple[str, ...] = ()
     """The same for each limb by itself, where limbs shall not all start alike."""
+    init_branches: bool = False
+    """Whether the branches start from the run ``init`` too, to go on with other settings; it has to be of the
+    same network."""
     teachers: tuple[str, ...] = ()
     """Folders of finished runs that teach on the training views, and ``"votes"`` for the votes alone. Branch
     k learns from teacher k mod their number, or where there are limbs the branches of limb l from teacher

@@ -101,6 +101,7 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
     both = ((one + mirrored) / 2).astype(np.float32)
     used = both if options.mirror else one
     fitted = fit_card(used, labels)
+    temperature = float(fitted.pop("temperature"))
     if options.precision != "fp32":
         exact = model_content(network, "fp32", logit_shift=shift)
         changed = effect(one, engine_logits(exact, spec, split.pixels)[0], labels)
@@ -116,15 +117,15 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
         crop=options.crop,
         emotions=EMOTIONS,
         branches=network.config.branches,
-        temperature=fitted.pop("temperature"),
+        temperature=temperature,
         mirror=options.mirror,
         uncertainty=UncertaintySpec(**fitted.pop("uncertainty")),
         affect_source="circumplex",
-        logit_adjustment=_adjustment(config, options, prior.numpy(), used, labels),
+        logit_adjustment=_adjustment(config, options, prior.numpy(), used, labels, temperature),
         training_data=_training_data(config),
         protocol=_protocol(config),
         seeds=(config.seed,),
-        scores=_scores(one, both, options.mirror, split, labels, data, fitted),
+        scores=_scores(one, both, temperature, options.mirror, split, labels, data, fitted),
         licence=WEIGHTS_LICENCE,
         sha256=hashlib.sha256(content).hexdigest(),
     )
@@ -168,6 +169,7 @@ def _adjustment(
     prior: NDArray[np.float32],
     logits: NDArray[np.float32],
     labels: NDArray[np.int64],
+    temperature: float,
 ) -> dict[str, Any] | None:
     """What was done to the biases, and the whole curve of accuracy against mean recall."""
     if not any(config.advocates):
@@ -175,7 +177,8 @@ def _adjustment(
     strengths = np.array(config.advocates, dtype=np.float32)[:, None] * prior
     curve = []
     for share in SHARES:
-        emotion = combine_arrays(logits + (share - options.share) * strengths, None).emotion
+        moved = logits + (share - options.share) * strengths
+        emotion = combine_arrays(moved, None, temperature=temperature).emotion
         confusion = metrics.confusion_matrix(emotion, labels)
         curve.append(
             {
@@ -195,6 +198,7 @@ def _adjustment(
 def _scores(
     one: NDArray[np.float32],
     both: NDArray[np.float32],
+    temperature: float,
     mirror: bool,
     split: FerPlusSplit,
     labels: NDArray[np.int64],
@@ -212,14 +216,14 @@ def _scores(
         {
             **origin,
             "protocol": f"{rule}; {names[0]}, without copies of training images",
-            **_short(default[fresh], labels[fresh]),
+            **_short(default[fresh], labels[fresh], temperature),
         },
-        {**origin, "protocol": f"{rule}; {names[1]}", **_short(other, labels)},
+        {**origin, "protocol": f"{rule}; {names[1]}", **_short(other, labels, temperature)},
     )
 
 
-def _short(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
-    emotion = combine_arrays(logits, None).emotion
+def _short(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> dict[str, Any]:
+    emotion = combine_arrays(logits, None, temperature=temperature).emotion
     confusion = metrics.confusion_matrix(emotion, labels)
     return {
         "images": len(labels),

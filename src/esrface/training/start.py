@@ -18,7 +18,9 @@ from esrface.training.teacher import load_network
 
 
 def start_from(network: ESR, config: TrainConfig, faces: Tensor) -> None:
-    """Fill base and limbs in place as ``config.init`` and ``config.limb_init`` say; branches stay random.
+    """Fill base and limbs in place as ``config.init`` and ``config.limb_init`` say.
+
+    Branches stay random unless ``config.init_branches`` has them go on.
 
     Args:
         network: as the configuration names it.
@@ -32,6 +34,9 @@ def start_from(network: ESR, config: TrainConfig, faces: Tensor) -> None:
         raise DataError(
             f"{len(config.limb_init)} starts for {network.config.limbs} limbs; give one each, or none"
         )
+    if config.init_branches:
+        _go_on(network, config.init)
+        return
     if config.init is not None:
         source = _source(config.init, config, faces)
         for limb in network.limbs:
@@ -39,6 +44,18 @@ def start_from(network: ESR, config: TrainConfig, faces: Tensor) -> None:
     for limb, start in zip(network.limbs, config.limb_init, strict=False):
         # Of the start's layers only those above the base are wanted: the base is shared and has its own.
         _copy_start([copy.deepcopy(network.base), limb], _source(start, config, faces), start)
+
+
+def _go_on(network: ESR, run: str | None) -> None:
+    if run is None or not (Path(run) / CONFIG).is_file():
+        raise DataError(f"init is {run}, and branches can only go on from a finished run: name one")
+    earlier = load_network(Path(run), load_config(Path(run) / CONFIG))
+    if earlier.config != network.config:
+        raise DataError(
+            f"{run}: its network is {earlier.config.name}, and only branches of such a one can go on from "
+            f"there, not those of {network.config.name}"
+        )
+    network.load_state_dict(earlier.state_dict())
 
 
 def _source(start: str, config: TrainConfig, faces: Tensor) -> list[ConvBlock]:
