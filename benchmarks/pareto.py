@@ -102,7 +102,7 @@ def ours(model: str | None, data: Path) -> Contender:
     recognizer = Recognizer(model, detector="none", threads=1)
     found = evaluate_ferplus(data, "valid", recognizer).to_dict()
     file = resolve_model(model)
-    name = recognizer.card.name
+    name = f"{recognizer.card.name} {recognizer.card.version}"
     precision = recognizer.card.protocol.get("precision")
     return Contender(
         name if precision not in ("fp16", "int8") or precision in name else f"{name}, {precision}",

@@ -101,6 +101,23 @@ def test_a_finished_run_can_teach_and_give_its_base(data: Path, tmp_path: Path) 
         train_ferplus(data, tmp_path / "lost", replace(SHORT, teachers=(str(tmp_path / "nowhere"),)))
 
 
+def test_branches_go_on_from_a_run_of_the_same_network_only(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train_ferplus(data, run, replace(SHORT, epochs=1))
+    earlier = load_network(run, load_config(run / "config.yaml")).state_dict()
+    faces = training_faces(data)
+    config = replace(SHORT, init=str(run), init_branches=True, seed=2)
+    grown = build_network(config, faces).state_dict()
+    assert all(torch.equal(grown[name], tensor) for name, tensor in earlier.items())
+    anew = build_network(replace(config, init_branches=False), faces).state_dict()
+    name = "branches.0.classifier.weight"
+    assert not torch.equal(anew[name], earlier[name])
+    with pytest.raises(DataError, match="its network is tiny, and only branches of such a one"):
+        build_network(replace(config, network="esr9-small"), faces)
+    with pytest.raises(DataError, match="init is None"):
+        build_network(replace(config, init=None), faces)
+
+
 def first_views(data: Path, config: TrainConfig) -> torch.Tensor:
     """What a teacher sees of the first batch, (N, 1, S, S) in 0-255."""
     seen: list[torch.Tensor] = []
