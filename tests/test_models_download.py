@@ -25,6 +25,7 @@ from esrface.models.manifest import Manifest, git_blob_id, load_manifest
 from esrface.models.original import BASE_FILE, BRANCH_FILE
 from loopback import Loopback
 from original_layout import write_folder
+from processes import heed_signals
 
 NAME = "esr1-example"
 BRANCH = BRANCH_FILE.format(1)
@@ -147,7 +148,8 @@ def test_a_process_that_is_stopped_midway_goes_on(
     words = [sys.executable, "-c", script, str(manifests.MANIFESTS), "models", "download", NAME]
     words += ["--accept-licence", "--url", server.url]
     part = tmp_path / "models" / f".{NAME}.part" / f"{BRANCH}.part"
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, preexec_fn=heed_signals) as process:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 300_000):
             time.sleep(0.01)
