@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from esrface.cli.app import leave, run
+from esrface.cli.app import leave, run, threads_hang
 
 
 class Entry(NamedTuple):
@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments without the program's name; None: those of this process.
     """
     code = run(COMMANDS, argv)
-    if argv is None and code > 128:
-        # Threads may be deep in native code; everything is closed, so nobody has to wait for them.
+    if argv is None and (code > 128 or threads_hang()):
+        # Threads may be deep in native code, say reading a camera that does not answer; everything is closed,
+        # so nobody has to wait for them, and an interpreter that ends beneath them may crash.
         leave(code)
     return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -172,6 +173,11 @@ def _show_traceback(debug: bool) -> None:
         import traceback
 
         say(traceback.format_exc().rstrip())
+
+
+def threads_hang() -> bool:
+    """Whether a thread that a command has started, and no longer waits for, is still at work."""
+    return any(thread.daemon and thread.name.startswith("esrface-") for thread in threading.enumerate())
 
 
 def leave(code: int) -> NoReturn:
