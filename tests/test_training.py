@@ -16,14 +16,21 @@ torch.set_num_threads(1)  # tiny networks: a second thread would only wait
 
 from esrface.datasets.augment import Augmentation, augment, plain_view  # noqa: E402
 from esrface.datasets.degrade import Degradation  # noqa: E402
-from esrface.datasets.ferplus import load_ferplus  # noqa: E402
+from esrface.datasets.ferplus import held_out_images, load_ferplus, pixel_hashes  # noqa: E402
 from esrface.emotions import EMOTIONS  # noqa: E402
 from esrface.errors import DataError  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
 from esrface.training.config import TrainConfig, load_config  # noqa: E402
-from esrface.training.ferplus import METRICS, build_network, train_ferplus, training_faces  # noqa: E402
-from esrface.training.loss import ensemble_loss  # noqa: E402
-from esrface.training.teacher import WEIGHTS, load_network  # noqa: E402
+from esrface.training.ferplus import (  # noqa: E402
+    METRICS,
+    build_network,
+    held_out_faces,
+    train_ferplus,
+    training_faces,
+)
+from esrface.training.loss import ensemble_loss, log_prior  # noqa: E402
+from esrface.training.share import CANDIDATES, choose_share  # noqa: E402
+from esrface.training.teacher import WEIGHTS, call_teachers, load_network  # noqa: E402
 from esrface.training.trainer import Trainer, learning_rate_share  # noqa: E402
 
 STILL = Augmentation(
@@ -270,3 +277,63 @@ def test_augmentation_is_random_by_its_generator_only_and_stays_in_range() -> No
     assert one.shape == (64, 1, 60, 60)
     assert one.min() >= 0
     assert one.max() <= 255
+
+
+def test_runs_that_teach_together_say_the_mean_of_what_each_says(data: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for run, seed in ((first, 1), (second, 2)):
+        train_ferplus(data, run, replace(SHORT, epochs=2, seed=seed))
+    faces = training_faces(data)
+    views = faces.pixels[:5, None].float()
+    entries = (str(first), "votes", str(second), f"{first}+{second}")
+    config = replace(SHORT, teachers=entries)
+    one, votes, other, both = call_teachers(config, log_prior(faces.targets), torch.device("cpu"))
+    assert votes is None
+    assert not torch.allclose(one(views), other(views))
+    assert torch.allclose(both(views), (one(views) + other(views)) / 2)
+    assert torch.allclose(both(views).sum(dim=1), torch.ones(5))
+    turned = views.flip(-1)
+    assert torch.allclose(both(turned), both(views), atol=1e-5)  # teachers look at both sides
+    with pytest.raises(DataError, match="not the configuration"):
+        call_teachers(
+            replace(config, teachers=(f"{first}+{tmp_path / 'lost'}",)),
+            log_prior(faces.targets),
+            torch.device("cpu"),
+        )
+
+
+def test_images_held_out_are_the_same_in_every_run_and_never_learnt_from(tmp_path: Path) -> None:
+    write_ferplus(tmp_path, "zip", "train", ["Happy", "Sad", "Surprise"] * 20, first_seed=100)
+    write_ferplus(tmp_path, "zip", "valid", ["Happy", "Sad"], first_seed=500)
+    split = load_ferplus(tmp_path, "train")
+    twice = np.concatenate([split.pixels, split.pixels[::-1]])
+    chosen = held_out_images(twice, 0.3)
+    assert (chosen[:60] == chosen[:59:-1]).all()  # copies go the same way
+    assert 0.1 < chosen.mean() < 0.5
+    assert not (held_out_images(twice, 0.1) & ~chosen).any()  # a smaller share is a part of a larger one
+    kept, (held, labels) = training_faces(tmp_path, 0.3), held_out_faces(tmp_path, 0.3)
+    assert len(kept) + len(held) == 60
+    assert len(labels) == len(held) == chosen[:60].sum()
+    assert not np.isin(pixel_hashes(held.pixels), pixel_hashes(kept.pixels.numpy())).any()
+    with pytest.raises(DataError, match="no training image was held out"):
+        held_out_faces(tmp_path, 0)
+
+
+def test_the_share_is_the_least_that_costs_no_accuracy() -> None:
+    strengths = np.log(np.full((1, 8), 0.99 / 7, dtype=np.float32))
+    strengths[0, 7] = np.log(0.01)
+    labels = np.repeat([0, 7], [1800, 200])
+    # By how much each face looks like the common emotion rather than the rare one, prior aside: none of the
+    # common ones is lost once 1 is added, and the more is added, the more rare ones are.
+    margin = np.concatenate([np.linspace(-1, 9, 1800), np.linspace(-8, 1.5, 200)])
+    logits = np.full((2000, 1, 8), -20, dtype=np.float32)
+    logits[:, 0, 0], logits[:, 0, 7] = margin, 0
+    reach = float(strengths[0, 0] - strengths[0, 7])
+    share = choose_share(logits + strengths, strengths, labels)
+    assert share in CANDIDATES
+    assert abs(share * reach - 1) < reach / 8
+
+
+def test_a_share_that_makes_no_difference_is_the_least() -> None:
+    sure = 50 * np.eye(8, dtype=np.float32)[:, None]
+    assert choose_share(sure, np.zeros((1, 8), np.float32), np.arange(8)) == CANDIDATES[0]

@@ -26,6 +26,7 @@ from esrface.preprocess import to_input  # noqa: E402
 from esrface.training.config import TrainConfig  # noqa: E402
 from esrface.training.export import ExportOptions, export_ferplus_run, verify  # noqa: E402
 from esrface.training.ferplus import train_ferplus  # noqa: E402
+from esrface.training.share import CANDIDATES  # noqa: E402
 from esrface.training.teacher import load_network  # noqa: E402
 
 GENTLE = Augmentation(rotation_deg=5, shear=0, erase_probability=0, contrast=(0.9, 1.1), brightness=0.05)
@@ -59,6 +60,28 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         del NETWORKS["tiny"]  # type: ignore[attr-defined]
     return folder
+
+
+def test_a_share_is_chosen_on_images_held_out(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    train_ferplus(data, tmp_path / "run", replace(SHORT, held_out=0.3))
+    card = export_ferplus_run(tmp_path / "run", data, ExportOptions(share=None)).card
+    assert card.logit_adjustment is not None
+    assert card.logit_adjustment["share"] in CANDIDATES
+    assert card.logit_adjustment["share_chosen_on"] == "training images held out"
+    assert card.protocol["held_out"] == 0.3
+    train_ferplus(data, tmp_path / "all", replace(SHORT, epochs=1))
+    with pytest.raises(DataError, match="held no training images out"):
+        export_ferplus_run(tmp_path / "all", data, ExportOptions(share=None))
+
+
+def test_auto_needs_images_held_out(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = ["train", "ferplus", "--data", str(data), "--share", "auto", "--out", str(tmp_path / "run")]
+    assert main(train) == 2
+    assert "add --held-out 0.1" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_card_says_what_evaluation_finds(run: Path, data: Path) -> None:

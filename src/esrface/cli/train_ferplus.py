@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esrface.cli.command import Command, Name, choice, option
+from esrface.cli.command import Amount, Command, Name, Share, choice, option
 from esrface.cli.options import data_option
 from esrface.cli.training import (
     MODEL,
@@ -23,10 +23,24 @@ from esrface.cli.training import (
     schedule_options,
     tensorboard_option,
 )
+from esrface.errors import InputError
 
 if TYPE_CHECKING:
     from esrface.training.ferplus import Validation
     from esrface.training.trainer import Epoch
+
+
+class _PriorShare(Amount):
+    """A number from 0 on, or None for ``auto``."""
+
+    def __init__(self) -> None:
+        super().__init__(zero=True)
+
+    def convert(  # type: ignore[override]
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """The number."""
+        return None if value == "auto" else super().convert(value, param, ctx)
 
 
 @click.command(
@@ -73,7 +87,15 @@ if TYPE_CHECKING:
     "teachers",
     multiple=True,
     metavar="RUN",
-    help="A finished run to learn from too; given several times, each teaches a part of the branches.",
+    help="A finished run to learn from too, or several joined by + as one; given several times, each teaches "
+    "a part of the branches.",
+)
+@option(
+    NETWORK,
+    "--held-out",
+    type=Share(),
+    metavar="X",
+    help="Share of the training images, always the same ones, to keep out of training.  [default: 0]",
 )
 @recipe_option
 @schedule_options(epochs=12, batch=64)
@@ -96,11 +118,11 @@ if TYPE_CHECKING:
 @option(
     MODEL,
     "--share",
-    type=click.FloatRange(0, 2),
+    type=_PriorShare(),
     default=1.0,
-    metavar="X",
-    help="Share of the log prior given back to the branches: 1 answers with natural frequencies, "
-    "less finds more rare emotions and more false ones.  [default: 1]",
+    metavar="X|auto",
+    help="Share of the log prior given back to the branches: 1 answers with natural frequencies, less finds "
+    "more rare emotions and more false ones; auto chooses on the images of --held-out.  [default: 1]",
 )
 def command(
     data: Path,
@@ -108,7 +130,7 @@ def command(
     resume: bool,
     name: str,
     mirror: bool,
-    share: float,
+    share: float | None,
     model_precision: str,
     device: str,
     threads: int | None,
@@ -131,6 +153,8 @@ def command(
     from esrface.training.ferplus import train_ferplus
 
     config = replace(load_config(recipe) if recipe else TrainConfig(), **given(settings))
+    if share is None and not config.held_out:
+        raise InputError("--share auto chooses on training images kept out of training: add --held-out 0.1")
     console = make_console()
     with (
         ranks_of_torchrun(device) as (ranks, own_device),

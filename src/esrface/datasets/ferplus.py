@@ -180,3 +180,12 @@ def pixel_hashes(pixels: NDArray[np.uint8]) -> NDArray[np.bytes_]:
     return np.array(
         [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels], dtype="S16"
     )
+
+
+def held_out_images(pixels: NDArray[np.uint8], share: float) -> NDArray[np.bool_]:
+    """(N,) which images (N, H, W) belong to a fixed ``share`` of all distinct ones.
+
+    Their pixels decide, so that copies of an image go the same way, in every run and whatever its seed.
+    """
+    places = np.array([int.from_bytes(digest[:4], "big") for digest in pixel_hashes(pixels)])
+    return places < share * 2**32

@@ -142,6 +142,13 @@ def esr_small(width: int = 32) -> NetworkConfig:
     )
 
 
+def esr_wide(width: int = 64, limbs: int = 3) -> NetworkConfig:
+    """The same wider, with limbs: the best of those that start from nothing but FER+'s own pictures."""
+    small = esr_small(width)
+    cut = len(small.base) // 3 * 2
+    return replace(small, name="esr9-wide", base=small.base[:cut], limb=small.base[cut:], limbs=limbs)
+
+
 MOBILENET_WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 MOBILENET_STRIDED = frozenset({2, 4, 6, 12})
 
@@ -255,6 +262,7 @@ NETWORKS: Mapping[str, Callable[[], NetworkConfig]] = {
     "esr9-mobile-tree": esr_mobile_tree,
     "esr9-mobile-limbs": esr_mobile_limbs,
     "esr9-small": esr_small,
+    "esr9-wide": esr_wide,
     "esr9-published": esr_published,
     "esr4-lab": esr_lab,
 }

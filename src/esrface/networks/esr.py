@@ -9,7 +9,7 @@ plus the bias gives the logits, and is Grad-CAM up to a factor (see `esrface.sal
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -83,7 +83,7 @@ class Branch(nn.Module):
 
     def forward(self, shared: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Shared features (N, C, h, w) -> logits (N, E), affect (N, 2) or None, class maps (N, E, h, w)."""
-        features = self.features(shared if len(self.seen) == self.in_channels else shared[:, self.seen])
+        features = self.features(self._part(shared))
         if self.dropout:
             # Whole channels: a mask that is constant over space is dropout on the pooled features.
             features = F.dropout2d(features, self.dropout, self.training)
@@ -93,6 +93,11 @@ class Branch(nn.Module):
         affect = self.affect(F.relu(logits)) if self.affect is not None else None
         return logits, affect, class_maps
 
+    def _part(self, shared: Tensor) -> Tensor:
+        """What this branch sees of (N, C, h, w)."""
+        # Not by indexing: its gradient is slow on a GPU.
+        return shared if len(self.seen) == self.in_channels else shared.index_select(1, self.seen)
+
 
 class ESR(nn.Module):
     """A shared base and K branches, built from a `NetworkConfig`; where the base is empty, K whole networks.
@@ -101,6 +106,9 @@ class ESR(nn.Module):
 
     Input: (N, C, S, S) float, normalised as the model's card says (C and S are the configuration's).
     """
+
+    layout: ClassVar[torch.memory_format] = torch.channels_last
+    """Of weights and inputs in which training and teaching compute."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

@@ -32,11 +32,15 @@ class TrainConfig:
     teachers: tuple[str, ...] = ()
     """Folders of finished runs that teach on the training views, and ``"votes"`` for the votes alone. Branch
     k learns from teacher k mod their number, or where there are limbs the branches of limb l from teacher
-    l mod their number (Hydra, Tran et al., 2020), so that several teachers keep the branches apart."""
+    l mod their number (Hydra, Tran et al., 2020), so that several teachers keep the branches apart.
+    ``"runs/a+runs/b"`` is one teacher: the mean of both."""
     teacher_mirror: bool = True
     """Whether teachers look at the mirrored view too: better and twice as slow."""
     teacher_share: float = 0.5
     """Share of the teacher's probabilities in the targets; the rest are the votes."""
+    held_out: float = 0.0
+    """Share of the training images, a fixed one, that is kept out of training: to choose on it what must
+    not be chosen on validation."""
     epochs: int = 12
     batch: int = 64
     seed: int = 1

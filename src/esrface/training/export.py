@@ -20,6 +20,7 @@ from esrface.datasets.ferplus import FerPlusSplit, load_ferplus
 from esrface.emotions import EMOTIONS
 from esrface.engine.onnx import OnnxEngine
 from esrface.ensemble import combine_arrays
+from esrface.errors import DataError
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import fit_card
 from esrface.evaluation.copies import fresh_images
@@ -29,7 +30,7 @@ from esrface.networks.esr import ESR
 from esrface.outputs import write_whole
 from esrface.preprocess import to_input
 from esrface.training.config import TrainConfig, load_config
-from esrface.training.ferplus import judged_split, training_faces
+from esrface.training.ferplus import held_out_faces, judged_split, training_faces
 from esrface.training.loss import log_prior
 from esrface.training.precision import (
     EFFECTS,
@@ -40,7 +41,8 @@ from esrface.training.precision import (
     model_content,
 )
 from esrface.training.run import CONFIG
-from esrface.training.teacher import VOTES, load_network
+from esrface.training.share import choose_share
+from esrface.training.teacher import VOTES, load_network, members
 
 FERPLUS_TERMS = (
     "FER2013 pictures were gathered by a web search and carry no stated licence; the FER+ labels are MIT"
@@ -64,8 +66,9 @@ class ExportOptions:
     description: str = "Nine-branch ESR trained on FER+"
     mirror: bool = False
     """Whether the card asks for the mirror pass by default."""
-    share: float = 1.0
-    """Share of every branch's logit adjustment that is given back; 1: probabilities of the natural prior."""
+    share: float | None = 1.0
+    """Share of every branch's logit adjustment that is given back; 1: probabilities of the natural prior.
+    None: the one that does best on the training images that the run held out."""
     precision: str = "fp16"
     """Of the file, see `esrface.training.precision`."""
     crop: CropRule = FERPLUS_CROP
@@ -75,16 +78,17 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
     """Write ``model.onnx`` and ``card.json`` into a finished FER+ run and return them.
 
     Raises:
-        DataError: the run is not finished, or data is not the FER+ folder.
+        DataError: the run is not finished, data is not the FER+ folder, or a share is to be chosen and the
+            run held nothing out.
         InputError: there is no such precision.
         ModelError: the file does not answer as the network does, or int8 costs too much accuracy.
     """
     options = options or ExportOptions()
     config = load_config(run / CONFIG)
     network = load_network(run, config)
-    training = training_faces(data)
+    training = training_faces(data, config.held_out)
     prior = log_prior(training.targets)
-    shift = (options.share * torch.tensor(config.advocates)[:, None] * prior).numpy()
+    strengths = (torch.tensor(config.advocates)[:, None] * prior).numpy()
     spec = InputSpec(
         size=network.config.input_size,
         channels=network.config.input_channels,
@@ -92,6 +96,10 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
         mean=(config.input_mean,) * network.config.input_channels,
         std=(config.input_std,) * network.config.input_channels,
     )
+    share = options.share
+    if share is None:
+        share = _share_of_held_out(network, config, spec, data, strengths, options.mirror)
+    shift = np.float32(share) * strengths
     chosen = training.pixels[calibration_choice(len(training))].numpy()
     faces = to_input(_as_rgb(chosen), spec) if options.precision == "int8" else None
     content = model_content(network, options.precision, logit_shift=shift, faces=faces)
@@ -121,7 +129,7 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
         mirror=options.mirror,
         uncertainty=UncertaintySpec(**fitted.pop("uncertainty")),
         affect_source="circumplex",
-        logit_adjustment=_adjustment(config, options, prior.numpy(), used, labels, temperature),
+        logit_adjustment=_adjustment(config, share, options, prior.numpy(), used, labels, temperature),
         training_data=_training_data(config),
         protocol=_protocol(config),
         seeds=(config.seed,),
@@ -163,8 +171,25 @@ def _as_rgb(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return [np.repeat(face[..., None], 3, axis=2) for face in pixels]
 
 
+def _share_of_held_out(
+    network: ESR,
+    config: TrainConfig,
+    spec: InputSpec,
+    data: Path,
+    strengths: NDArray[np.float32],
+    mirror: bool,
+) -> float:
+    if not config.held_out:
+        raise DataError("the run held no training images out, on which a share could be chosen: give one")
+    split, labels = held_out_faces(data, config.held_out)
+    exact = model_content(network, "fp32", logit_shift=strengths)
+    one, mirrored = engine_logits(exact, spec, split.pixels)
+    return choose_share(((one + mirrored) / 2).astype(np.float32) if mirror else one, strengths, labels)
+
+
 def _adjustment(
     config: TrainConfig,
+    share: float,
     options: ExportOptions,
     prior: NDArray[np.float32],
     logits: NDArray[np.float32],
@@ -176,20 +201,21 @@ def _adjustment(
         return None
     strengths = np.array(config.advocates, dtype=np.float32)[:, None] * prior
     curve = []
-    for share in SHARES:
-        moved = logits + (share - options.share) * strengths
+    for other in SHARES:
+        moved = logits + (other - share) * strengths
         emotion = combine_arrays(moved, None, temperature=temperature).emotion
         confusion = metrics.confusion_matrix(emotion, labels)
         curve.append(
             {
-                "share": share,
+                "share": other,
                 "accuracy": metrics.accuracy(emotion, labels),
                 "mean_recall": metrics.mean_recall(confusion),
             }
         )
     return {
         "strengths": list(config.advocates),
-        "share": options.share,
+        "share": share,
+        "share_chosen_on": "training images held out" if options.share is None else None,
         "log_prior": {name: float(value) for name, value in zip(EMOTIONS, prior, strict=True)},
         "curve_on_validation": curve,
     }
@@ -246,8 +272,8 @@ def _training_data(config: TrainConfig) -> tuple[TrainingData, ...]:
 
 def _knows_public_features(config: TrainConfig) -> bool:
     """Whether the run, or one that it started or learnt from, started from public face features."""
-    origins = [o for o in (config.init, *config.limb_init, *config.teachers) if o not in (None, VOTES)]
-    runs = [Path(o) for o in origins if o is not None]
+    origins = [config.init, *config.limb_init, *(run for entry in config.teachers for run in members(entry))]
+    runs = [Path(origin) for origin in origins if origin not in (None, VOTES)]
     return any(not _is_run(run) or _knows_public_features(load_config(run / CONFIG)) for run in runs)
 
 
@@ -256,9 +282,14 @@ def _protocol(config: TrainConfig) -> dict[str, Any]:
     plain = config.to_dict()
     plain["init"] = None if config.init is None else _origin(Path(config.init))
     plain["limb_init"] = [_origin(Path(start)) for start in config.limb_init]
-    plain["teachers"] = [_origin(Path(teacher)) for teacher in config.teachers]
+    plain["teachers"] = [_teacher(entry) for entry in config.teachers]
     plain["selection"] = "the averaged weights after the last epoch; no epoch was picked"
     return plain
+
+
+def _teacher(entry: str) -> Any:
+    runs = [_origin(Path(run)) for run in members(entry)]
+    return runs[0] if len(runs) == 1 else runs
 
 
 def _origin(path: Path) -> str | dict[str, Any]:

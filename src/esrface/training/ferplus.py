@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from esrface.datasets.augment import plain_view
-from esrface.datasets.ferplus import FerPlusSplit, load_ferplus, majority_labels, pixel_hashes, soft_labels
+from esrface.datasets.ferplus import (
+    FerPlusSplit,
+    held_out_images,
+    load_ferplus,
+    majority_labels,
+    pixel_hashes,
+    soft_labels,
+)
 from esrface.ensemble import combine_arrays
 from esrface.errors import DataError
 from esrface.evaluation import metrics
@@ -30,7 +37,7 @@ from esrface.training.distributed import ALONE, Ranks
 from esrface.training.loss import log_prior
 from esrface.training.run import CONFIG, METRICS, WEIGHTS, check_run, log_epoch
 from esrface.training.start import start_from
-from esrface.training.teacher import VOTES, Teacher
+from esrface.training.teacher import call_teachers
 from esrface.training.tensorboard import open_scalars
 from esrface.training.trainer import Epoch, FaceSet, Trainer
 
@@ -88,15 +95,11 @@ def train_ferplus(
         OutputError: a checkpoint cannot be written.
     """
     check_run(run, config, resume)
-    training, (judged, labels) = training_faces(data), judged_split(data, "valid")
+    training = training_faces(data, config.held_out)
+    judged, labels = judged_split(data, "valid")
     network = build_network(config, training)
     prior = log_prior(training.targets)
-    teachers = [
-        None
-        if teacher == VOTES
-        else Teacher(Path(teacher), prior, torch.device(device), config.teacher_mirror)
-        for teacher in config.teachers
-    ]
+    teachers = call_teachers(config, prior, torch.device(device))
     trainer = Trainer(network, training, config, torch.device(device), teachers, ranks)
     # Only now, so that data or a start that cannot be used leave no empty run behind; and not before all
     # ranks have looked what is there.
@@ -127,19 +130,41 @@ def train_ferplus(
     return run / WEIGHTS
 
 
-def training_faces(data: Path) -> FaceSet:
-    """The training split with soft labels, less the images whose pixels stand in the validation split too."""
+def training_faces(data: Path, held_out: float = 0.0) -> FaceSet:
+    """The training split with soft labels, less the images whose pixels stand in the validation split too.
+
+    Args:
+        data: folder with both splits.
+        held_out: share of the images to leave out too; `held_out_faces` has these.
+    """
     split = load_ferplus(data, "train")
-    held_out = pixel_hashes(load_ferplus(data, "valid").pixels)
     targets = soft_labels(split.votes)
-    repeated = np.isin(pixel_hashes(split.pixels), held_out)
-    usable = (targets.sum(axis=1) > 0) & ~repeated
+    repeated = _in_validation(split, data)
+    usable = (targets.sum(axis=1) > 0) & ~repeated & ~held_out_images(split.pixels, held_out)
     if not usable.any():
         raise DataError(f"{data}: no training image has a usable label")
     logger.info(
         "%d training images, %d left out as copies of validation images", usable.sum(), repeated.sum()
     )
     return FaceSet(torch.from_numpy(split.pixels[usable]), torch.from_numpy(targets[usable]))
+
+
+def held_out_faces(data: Path, share: float) -> tuple[FerPlusSplit, NDArray[np.int64]]:
+    """What `training_faces` held out, of every image one copy, as far as the majority rule labels it."""
+    split = load_ferplus(data, "train")
+    labels = majority_labels(split.votes)
+    chosen = held_out_images(split.pixels, share) & (labels >= 0) & ~_in_validation(split, data)
+    first = np.zeros(len(split), dtype=bool)
+    first[np.unique(pixel_hashes(split.pixels), return_index=True)[1]] = True
+    chosen &= first
+    if not chosen.any():
+        raise DataError(f"{data}: no training image was held out")
+    return split.select(chosen), labels[chosen]
+
+
+def _in_validation(split: FerPlusSplit, data: Path) -> NDArray[np.bool_]:
+    """(N,) which images are copies of validation images."""
+    return np.isin(pixel_hashes(split.pixels), pixel_hashes(load_ferplus(data, "valid").pixels))
 
 
 def build_network(config: TrainConfig, training: FaceSet) -> ESR:

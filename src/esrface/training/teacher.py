@@ -1,7 +1,8 @@
-"""A finished run that teaches another: its probabilities on the very views that the student sees."""
+"""Finished runs that teach another: their probabilities on the very views that the student sees."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +20,12 @@ from esrface.training.run import CONFIG, WEIGHTS
 VOTES = "votes"
 """Stands among the teachers for branches that learn from the votes alone."""
 
+TOGETHER = "+"
+"""Between runs that teach as one, by the mean of their probabilities."""
+
+Teaching = Callable[[Tensor], Tensor]
+"""Probabilities (N, 8) for grey views (N, 1, S, S) in 0-255."""
+
 
 class Teacher:
     """A finished run's ensemble; the mean over its branches, the view and, if asked, the mirrored view.
@@ -34,23 +41,64 @@ class Teacher:
         self._mirror = mirror
         self._config = load_config(run / CONFIG)
         network = without_batch_norm(load_network(run, self._config))
-        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.to(device, memory_format=ESR.layout)  # type: ignore[call-overload]
         strengths = torch.tensor(self._config.advocates, device=device)
         self._adjustment = strengths[:, None] * log_prior.to(device)
+        self._last: tuple[Tensor, Tensor] | None = None
 
     @torch.no_grad()
     def __call__(self, pixels: Tensor) -> Tensor:
         """Probabilities (N, 8) for grey views (N, 1, S, S) of any side in 0-255."""
+        # A run may teach several groups of branches: it looks at a batch once.
+        if self._last is None or self._last[0] is not pixels:
+            self._last = pixels, self._answer(pixels)
+        return self._last[1]
+
+    def _answer(self, pixels: Tensor) -> Tensor:
         shape = self._network.config
         if pixels.shape[-1] != shape.input_size:
             side = (shape.input_size, shape.input_size)
             pixels = F.interpolate(pixels, size=side, mode="bilinear", align_corners=False)
         x = (pixels - self._config.input_mean) / self._config.input_std
-        x = x.expand(-1, shape.input_channels, -1, -1).contiguous(memory_format=torch.channels_last)
-        logits = self._network(x).logits.float()
-        if self._mirror:
-            logits = (logits + self._network(x.flip(-1)).logits.float()) / 2
+        x = torch.cat([x, x.flip(-1)]) if self._mirror else x
+        x = x.expand(-1, shape.input_channels, -1, -1).contiguous(memory_format=ESR.layout)
+        logits = self._network(x).logits.float().unflatten(0, (-1, len(pixels))).mean(dim=0)
         return torch.softmax(logits + self._adjustment, dim=-1).mean(dim=1)
+
+
+class Teachers:
+    """Several that teach as one: the mean of their probabilities."""
+
+    def __init__(self, members: Sequence[Teaching]) -> None:
+        self._members = members
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """As of one teacher."""
+        return torch.stack([member(pixels) for member in self._members]).mean(dim=0)
+
+
+def call_teachers(config: TrainConfig, log_prior: Tensor, device: torch.device) -> list[Teaching | None]:
+    """The configuration's teachers in their order; None where the votes alone teach.
+
+    Raises:
+        DataError: one is no finished run.
+    """
+    known: dict[str, Teacher] = {}
+
+    def teacher(run: str) -> Teacher:
+        if run not in known:
+            known[run] = Teacher(Path(run), log_prior, device, config.teacher_mirror)
+        return known[run]
+
+    return [
+        None if entry == VOTES else Teachers([teacher(run) for run in members(entry)])
+        for entry in config.teachers
+    ]
+
+
+def members(entry: str) -> list[str]:
+    """The runs that one entry among a configuration's teachers names."""
+    return entry.split(TOGETHER)
 
 
 def without_batch_norm(network: ESR) -> ESR:

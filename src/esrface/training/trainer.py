@@ -53,6 +53,9 @@ class Epoch:
     images_per_s: float
 
 
+_LOOK_EVERY = 50
+"""Steps between two looks at the loss on a GPU."""
+
 Progress = Callable[[int, int], None]
 """Called after every step with images done and images in all."""
 
@@ -76,8 +79,9 @@ class Trainer:
             raise DataError(f"a batch of {config.batch} cannot be dealt evenly to {ranks.size} processes")
         self.config = config
         self.device = device
+        torch.backends.cudnn.benchmark = device.type == "cuda"
         self._ranks = ranks
-        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(device, memory_format=ESR.layout)  # type: ignore[call-overload]
         ranks.agree(self.network)
         self.averaged: ESR = copy.deepcopy(self.network).eval()
         """Running average of the weights."""
@@ -90,6 +94,7 @@ class Trainer:
             device
         )
         self._optimizer = _optimizer(self.network, config)
+        self._pairs = _floating(self.averaged), _floating(self.network)
         self._callable = ranks.wrap(self.network)
         self._steps_per_epoch = len(faces) // config.batch
         self._autocast = use_bf16(config.precision, device)
@@ -140,7 +145,7 @@ class Trainer:
 
     def _input(self, x: Tensor) -> Tensor:
         channels = self.network.config.input_channels
-        return x.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
+        return x.expand(-1, channels, -1, -1).contiguous(memory_format=ESR.layout)
 
     def _train_epoch(self, progress: Progress | None) -> Epoch:
         config = self.config
@@ -151,7 +156,7 @@ class Trainer:
         views = torch.Generator(device=self.device).manual_seed(own)
         self.network.train()
         started = time.monotonic()
-        total = 0.0
+        losses = torch.zeros(self._steps_per_epoch, device=self.device)
         for step in range(self._steps_per_epoch):
             chosen = self._ranks.share(order[step * config.batch : (step + 1) * config.batch])
             x = augment(self.faces.pixels[chosen], self._size, config.augmentation, *self._scale, views)
@@ -161,21 +166,31 @@ class Trainer:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
                 logits = self._callable(self._input(x)).logits
             loss = ensemble_loss(logits.float(), targets, self._kept[chosen], self.adjustment, self._ranks)
-            value = self._ranks.mean(loss.detach()).item()
-            if not math.isfinite(value):
-                raise DataError(
-                    f"the loss became {value} in epoch {self.done + 1}, step {step + 1}: lower --lr"
-                )
+            losses[step] = self._ranks.mean(loss.detach())
+            # A GPU works ahead of us: who asks it for a number waits until it has caught up.
+            if self.device.type == "cpu" or step % _LOOK_EVERY == 0:
+                self._check(losses[: step + 1])
             self._step(loss, self.done * self._steps_per_epoch + step)
-            total += value
             if progress is not None:
                 progress((step + 1) * config.batch, self._steps_per_epoch * config.batch)
+        self._check(losses)
         self.done += 1
         self._ranks.agree_on_statistics(self.network)
         self._ranks.agree_on_statistics(self.averaged)
         seconds = time.monotonic() - started
         images = self._steps_per_epoch * config.batch
-        return Epoch(self.done, total / max(1, self._steps_per_epoch), seconds, images / seconds)
+        return Epoch(
+            self.done, losses.sum().item() / max(1, self._steps_per_epoch), seconds, images / seconds
+        )
+
+    def _check(self, losses: Tensor) -> None:
+        """Stop at a loss (steps,) that is no number."""
+        if losses.isfinite().all():
+            return
+        step = int(losses.isfinite().logical_not().nonzero()[0])
+        raise DataError(
+            f"the loss became {losses[step].item()} in epoch {self.done + 1}, step {step + 1}: lower --lr"
+        )
 
     def _mixed(self, x: Tensor, votes: Tensor, views: torch.Generator) -> tuple[Tensor, Tensor]:
         """Views and votes, some with another one's mixed in; the larger part stays the image's own."""
@@ -210,7 +225,9 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
         self._optimizer.step()
         # A young average follows quickly, or it would remember its random start for epochs.
-        _follow(self.averaged, self.network, min(config.ema, (1 + number) / (10 + number)))
+        ours, theirs = self._pairs
+        with torch.no_grad():
+            torch._foreach_lerp_(ours, theirs, 1 - min(config.ema, (1 + number) / (10 + number)))
 
 
 def learning_rate_share(step: int, warmup: int, steps: int) -> float:
@@ -231,15 +248,12 @@ def _optimizer(network: ESR, config: TrainConfig) -> torch.optim.Optimizer:
         groups.append({"params": others, "lr": lr, "peak_lr": lr, "weight_decay": 0.0})
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=next(network.parameters()).is_cuda or None)
 
 
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the average towards the network: weights and batch-norm statistics alike."""
-    ours = [t for t in average.state_dict().values() if t.is_floating_point()]
-    theirs = [t for t in network.state_dict().values() if t.is_floating_point()]
-    torch._foreach_lerp_(ours, theirs, 1 - decay)
+def _floating(network: nn.Module) -> list[Tensor]:
+    """Weights and batch-norm statistics alike: what an average follows."""
+    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:

@@ -1,0 +1,39 @@
+"""How much of the log prior is given back to the branches: chosen on images that training never saw."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrface.ensemble import combine_arrays
+from esrface.evaluation import metrics
+
+CANDIDATES = tuple(step / 8 for step in range(13))
+"""From answers as if all emotions were equally common (0) to one and a half times the natural prior."""
+
+TOLERANCE = 0.25
+"""Of accuracy's standard error: less cannot be told from the best."""
+
+
+def choose_share(
+    logits: NDArray[np.float32], strengths: NDArray[np.float32], labels: NDArray[np.int64]
+) -> float:
+    """The smallest share of the adjustment that costs no accuracy worth speaking of.
+
+    Around its best, accuracy hardly changes with the share, while mean recall over the emotions rises as the
+    share falls; so the least one whose accuracy is within a quarter of a standard error of the best is taken.
+
+    Args:
+        logits: (N, K, 8), each branch's adjustment given back in full.
+        strengths: (K, 8), that adjustment: strength x log prior.
+        labels: (N,) of images that training never saw.
+    """
+    accuracies = [
+        metrics.accuracy(combine_arrays(logits + (share - 1) * strengths, None).emotion, labels)
+        for share in CANDIDATES
+    ]
+    best = max(accuracies)
+    enough = best - TOLERANCE * math.sqrt(best * (1 - best) / len(labels))
+    return next(share for share, reached in zip(CANDIDATES, accuracies, strict=True) if reached >= enough)
