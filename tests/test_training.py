@@ -337,3 +337,16 @@ def test_the_share_is_the_least_that_costs_no_accuracy() -> None:
 def test_a_share_that_makes_no_difference_is_the_least() -> None:
     sure = 50 * np.eye(8, dtype=np.float32)[:, None]
     assert choose_share(sure, np.zeros((1, 8), np.float32), np.arange(8)) == CANDIDATES[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_a_gpu_learns_too_and_its_run_can_teach_on_the_cpu(data: Path, tmp_path: Path) -> None:
+    worse = Degradation(blur_probability=0.2, contrast_probability=0.2, noise_probability=0.2)
+    config = replace(SHORT, mixup=0.2, degradation=worse)
+    train_ferplus(data, tmp_path / "run", config, device="cuda")
+    assert float(curve(tmp_path / "run")[-1]["accuracy_mirror"]) > 0.8
+    taught = replace(config, epochs=2, teachers=(str(tmp_path / "run"),))
+    train_ferplus(data, tmp_path / "taught", taught, device="cuda")
+    train_ferplus(data, tmp_path / "taught on the CPU", taught)
+    with pytest.raises(DataError, match="lower --lr"):
+        train_ferplus(data, tmp_path / "lost", replace(config, lr=1e30, clip_norm=1e30), device="cuda")

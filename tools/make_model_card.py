@@ -186,12 +186,28 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def told(value: object) -> str:
-    """A setting; an earlier run by its name, under which its recipe stands in docs/recipes."""
-    if isinstance(value, Mapping) and "run" in value:
-        return f"the run `{value['run']}` ([recipe](docs/recipes/{value['run']}.yaml))"
-    if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
-        return ", ".join(told(item) for item in value)
-    return f"`{value}`"
+    """A setting; earlier runs by their names, under which their recipes stand in docs/recipes."""
+    if _names_runs(value):
+        assert isinstance(value, (list, tuple))
+        return "; ".join(
+            " and ".join(map(_run, item)) + " together" if isinstance(item, (list, tuple)) else _run(item)
+            for item in value
+        )
+    return _run(value)
+
+
+def _names_runs(value: object) -> bool:
+    """Whether it is a list with runs, or with lists of runs, in it."""
+    return isinstance(value, (list, tuple)) and any(
+        isinstance(item, Mapping) or _names_runs(item) for item in value
+    )
+
+
+def _run(value: object) -> str:
+    if not (isinstance(value, Mapping) and "run" in value):
+        return f"`{value}`"
+    recipe = value["run"].removesuffix(f"-{value['seed']}")
+    return f"the run `{value['run']}` ([recipe](docs/recipes/{recipe}.yaml), seed {value['seed']})"
 
 
 def percent(share: float | None) -> str:
