@@ -104,6 +104,10 @@ def test_version_names_the_package_the_model_and_its_hash() -> None:
             "esrface image: unknown vote 'mode': did you mean 'mean'? choose from",
         ),
         (
+            ["image", "x", "--save", "--mirror"],
+            "esrface image: --save needs DIR, and --mirror is an option (see 'esrface image --help')",
+        ),
+        (
             ["image", "--max-faces", "0", "x"],
             "esrface image: Invalid value for '--max-faces': expected a whole num",
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -31,6 +31,16 @@ class GroupedOption(click.Option):
     def __init__(self, *args: Any, heading: str = OTHER, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.heading = heading
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What the command line says, unless that is the next option: ``--save --mirror`` lacks a folder."""
+        value, source = super().consume_value(ctx, opts)
+        options = {name for parameter in ctx.command.params for name in parameter.opts}
+        for given in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(given, str) and given.startswith("--") and given in options:
+                what = self.metavar or "a value"
+                raise click.UsageError(f"{self.opts[-1]} needs {what}, and {given} is an option", ctx)
+        return value, source
 
 
 def option(heading: str, *names: str, **kwargs: Any) -> Callable[[F], F]:
