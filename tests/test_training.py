@@ -280,12 +280,13 @@ def test_augmentation_is_random_by_its_generator_only_and_stays_in_range() -> No
 
 
 def test_runs_that_teach_together_say_the_mean_of_what_each_says(data: Path, tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
+    first, second = tmp_path / "first", tmp_path / "second+more"
     for run, seed in ((first, 1), (second, 2)):
         train_ferplus(data, run, replace(SHORT, epochs=2, seed=seed))
+    (tmp_path / "other").symlink_to(second)
     faces = training_faces(data)
     views = faces.pixels[:5, None].float()
-    entries = (str(first), "votes", str(second), f"{first}+{second}")
+    entries = (str(first), "votes", str(second), f"{first}+{tmp_path / 'other'}")
     config = replace(SHORT, teachers=entries)
     one, votes, other, both = call_teachers(config, log_prior(faces.targets), torch.device("cpu"))
     assert votes is None

@@ -17,6 +17,7 @@ torch.set_num_threads(1)
 
 from esrface import Recognizer  # noqa: E402
 from esrface.cli import main  # noqa: E402
+from esrface.cli.training import NETWORKS as NAMES  # noqa: E402
 from esrface.datasets.augment import Augmentation  # noqa: E402
 from esrface.errors import DataError, ModelError  # noqa: E402
 from esrface.evaluation.ferplus import evaluate_ferplus  # noqa: E402
@@ -192,3 +193,8 @@ def test_without_torch_the_extra_is_named(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else sys)
     assert main(["train", "ferplus", "--data", "x", "--out", "y"]) == 2
     assert ".[train]" in capsys.readouterr().err
+
+
+def test_every_network_of_nine_can_be_named_on_the_command_line() -> None:
+    nine = {name for name, build in NETWORKS.items() if build().branches == 9}
+    assert set(NAMES) == nine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esrface.cli.command import Amount, Command, Name, Share, choice, option
+from esrface.cli.command import Command, Name, Share, choice, option
 from esrface.cli.options import data_option
 from esrface.cli.training import (
     MODEL,
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from esrface.training.trainer import Epoch
 
 
-class _PriorShare(Amount):
-    """A number from 0 on, or None for ``auto``."""
+class _PriorShare(click.FloatRange):
+    """A number from 0 to 2, or None for ``auto``."""
 
     def __init__(self) -> None:
-        super().__init__(zero=True)
+        super().__init__(0, 2)
 
     def convert(  # type: ignore[override]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

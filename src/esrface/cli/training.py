@@ -27,6 +27,7 @@ NETWORKS = (
     "esr9-mobile-tree",
     "esr9-mobile-limbs",
     "esr9-small",
+    "esr9-wide",
     "esr9-published",
 )
 """Networks with nine branches, which help pages name without loading them."""

@@ -98,7 +98,8 @@ def call_teachers(config: TrainConfig, log_prior: Tensor, device: torch.device) 
 
 def members(entry: str) -> list[str]:
     """The runs that one entry among a configuration's teachers names."""
-    return entry.split(TOGETHER)
+    # A folder's own name may hold the sign.
+    return [entry] if (Path(entry) / CONFIG).is_file() else entry.split(TOGETHER)
 
 
 def without_batch_norm(network: ESR) -> ESR:
