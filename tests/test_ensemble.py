@@ -95,10 +95,25 @@ def test_a_mix_is_the_logistic_of_the_weighted_measures() -> None:
     weights = {"bias": -1.0, "one_minus_confidence": 2.0, "entropy": 1.0, "mutual_information": -3.0}
     spec = UncertaintySpec("mix", weights)
     total = -1 + 2 * 0.416667 + 0.326622 - 3 * 0.056319
-    values = measure_uncertainty(arrays.branch_probabilities, arrays.confidence, spec)
+    answers = arrays.branch_probabilities, arrays.confidence, arrays.emotion
+    values = measure_uncertainty(*answers, spec)
     assert values == pytest.approx([1 / (1 + math.exp(-total))], abs=1e-5)
     extreme = UncertaintySpec("mix", {**weights, "bias": -1e6})
-    assert measure_uncertainty(arrays.branch_probabilities, arrays.confidence, extreme).tolist() == [0.0]
+    assert measure_uncertainty(*answers, extreme).tolist() == [0.0]
+    # The log odds of an error by the confidence, 0.583333, and what is added for the emotion answered.
+    offsets = tuple(10.0 * number for number in range(8))
+    spec = UncertaintySpec("mix", {**weights, "log_odds": 0.5}, offsets)
+    total += 0.5 * math.log(0.416667 / 0.583333) + offsets[arrays.emotion[0]]
+    assert measure_uncertainty(*answers, spec) == pytest.approx([1 / (1 + math.exp(-total))], abs=1e-5)
+
+
+def test_a_mix_stays_within_bounds_where_an_answer_is_certain() -> None:
+    sure = np.zeros((1, 2, 8))
+    sure[..., 3] = 1.0
+    weights = {"bias": 0.0, "one_minus_confidence": 0.0, "entropy": 0.0, "mutual_information": 0.0}
+    spec = UncertaintySpec("mix", {**weights, "log_odds": 1.0})
+    (value,) = measure_uncertainty(sure, np.ones(1), np.array([3]), spec)
+    assert 0 <= value < 1e-6
 
 
 def test_the_cards_measure_is_the_one_used() -> None:

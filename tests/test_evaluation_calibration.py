@@ -11,7 +11,7 @@ import pytest
 from esrface.emotions import EMOTIONS
 from esrface.ensemble import measure_uncertainty, softmax, uncertainty_measures
 from esrface.evaluation import calibration, metrics
-from esrface.models.card import MEASURES, UncertaintySpec
+from esrface.models.card import LOG_ODDS, MEASURES, UncertaintySpec
 
 
 def _made(images: int, temperature: float, branches: int = 3, seed: int = 5):
@@ -123,9 +123,14 @@ def test_the_measure_that_tells_errors_is_chosen() -> None:
     assert figures["mutual_information"].error_auroc == 1.0
     assert figures["one_minus_confidence"].error_auroc < 0.1
     assert figures["mutual_information"].accuracy_at_80 > figures["one_minus_confidence"].accuracy_at_80
-    p = softmax(logits)
-    scores = measure_uncertainty(p, p.mean(axis=1).max(axis=1), choice.spec)
+    scores = _scored(logits, choice.spec)
     assert metrics.error_auroc(scores, correct) == 1.0
+
+
+def _scored(logits: np.ndarray, spec: UncertaintySpec) -> np.ndarray:
+    p = softmax(logits)
+    mean = p.mean(axis=1)
+    return measure_uncertainty(p, mean.max(axis=1), mean.argmax(axis=1), spec)
 
 
 def _features(logits: np.ndarray) -> np.ndarray:
@@ -158,13 +163,28 @@ def test_a_mix_that_tells_more_is_chosen_and_fits_the_card() -> None:
     labels = np.where(generator.random(4000) < chance, (answer + 1) % 8, answer)
     choice = calibration.choose_uncertainty(logits, labels, 1.0)
     assert choice.spec.measure == "mix"
-    assert set(choice.spec.weights) == {"bias", *MEASURES}
-    p = softmax(logits)
-    scores = measure_uncertainty(p, p.mean(axis=1).max(axis=1), choice.spec)
+    assert set(choice.spec.weights) == {"bias", *MEASURES, LOG_ODDS}
+    assert len(choice.spec.offsets) == 8
+    scores = _scored(logits, choice.spec)
     # The spec as the card holds it scores like the cross-fitted mix, and is the probability of an error.
     told = metrics.error_auroc(scores, answer == labels)
     assert told == pytest.approx(choice.ranking[0].error_auroc, abs=0.01)
     assert scores.mean() == pytest.approx(np.mean(answer != labels), abs=1e-4)
+
+
+def test_a_mix_learns_that_some_answers_are_less_to_be_trusted_than_others() -> None:
+    generator = np.random.default_rng(6)
+    logits = np.repeat(generator.normal(0, 2, (4000, 1, 8)), 3, axis=1)
+    answer = softmax(logits).mean(axis=1).argmax(axis=1)
+    # Whatever the confidence, one answer in ten is wrong, and of emotion 4 every second one.
+    wrong = generator.random(4000) < np.where(answer == 4, 0.5, 0.1)
+    choice = calibration.choose_uncertainty(logits, np.where(wrong, (answer + 1) % 8, answer), 1.0)
+    assert choice.spec.measure == "mix"
+    figures = {rank.measure: rank.error_auroc for rank in choice.ranking}
+    assert figures["mix"] > 0.6 > 0.55 > figures["one_minus_confidence"]
+    scores = _scored(logits, choice.spec)
+    assert scores[answer == 4].mean() == pytest.approx(0.5, abs=0.06)
+    assert scores[answer != 4].mean() == pytest.approx(0.1, abs=0.03)
 
 
 def test_without_errors_plain_confidence_is_taken() -> None:
@@ -180,6 +200,7 @@ def test_fit_card_is_json_and_consistent() -> None:
     labels[labels == 7] = 0  # an emotion without images
     logits = logits + np.random.default_rng(1).normal(0, 0.5, logits.shape).astype(np.float32)
     card = calibration.fit_card(logits, labels)
+    spec = card.pop("uncertainty")
     assert json.loads(json.dumps(card, allow_nan=False)) == card
     assert card["images"] == 1200
     assert set(card["recall"]) == set(EMOTIONS)
@@ -191,9 +212,9 @@ def test_fit_card_is_json_and_consistent() -> None:
     assert card["nll_after"] < card["nll_before"]
     assert card["ece_after"] < card["ece_before"]
     assert card["ensemble_gain"] == pytest.approx(card["accuracy"] - np.mean(card["branch_accuracy"]))
-    assert card["uncertainty"]["measure"] == card["uncertainty_ranking"][0]["measure"]
+    assert spec.measure == card["uncertainty_ranking"][0]["measure"]
     aurocs = [rank["error_auroc"] for rank in card["uncertainty_ranking"]]
     assert aurocs == sorted(aurocs, reverse=True)
     assert len(aurocs) == 4
-    assert card == calibration.fit_card(logits, labels)
+    assert {**card, "uncertainty": spec} == calibration.fit_card(logits, labels)
     assert math.isfinite(card["temperature"])

@@ -27,7 +27,14 @@ def full_card() -> dict[str, Any]:
         **tiny_card(),
         "uncertainty": {
             "measure": "mix",
-            "weights": {"bias": -2, "one_minus_confidence": 3.5, "entropy": 0.1, "mutual_information": 1.0},
+            "weights": {
+                "bias": -2,
+                "one_minus_confidence": 3.5,
+                "entropy": 0.1,
+                "mutual_information": 1.0,
+                "log_odds": 0.5,
+            },
+            "offsets": [0.0, -1.0, 0.5, 0.0, 1.0, 0.25, 0.0, 2.0],
         },
         "logit_adjustment": {"trained": 0.5, "given_back": 0.25},
         "training_data": [{"name": "FER+", "use": "training", "terms": "pictures without a stated licence"}],
@@ -43,9 +50,16 @@ def test_reading_gives_typed_records(full_card: dict[str, Any]) -> None:
     read = ModelCard.from_dict(full_card)
     assert read.input == InputSpec(size=48, channels=1, color="gray", mean=(127.5,), std=(63.75,))
     assert read.crop == CropRule(margin=0.0, square=True, align=False)
-    assert read.uncertainty == UncertaintySpec("mix", full_card["uncertainty"]["weights"])
+    told = full_card["uncertainty"]
+    assert read.uncertainty == UncertaintySpec("mix", told["weights"], tuple(told["offsets"]))
     assert read.training_data == (TrainingData("FER+", "training", "pictures without a stated licence"),)
     assert (read.branches, read.seeds, read.scores[0]["accuracy"]) == (9, (1, 2), 0.88)
+
+
+def test_a_mix_written_before_there_were_log_odds_and_offsets_is_read(full_card: dict[str, Any]) -> None:
+    del full_card["uncertainty"]["offsets"], full_card["uncertainty"]["weights"]["log_odds"]
+    read = ModelCard.from_dict(full_card).uncertainty
+    assert read == UncertaintySpec("mix", full_card["uncertainty"]["weights"], None)
 
 
 def test_a_card_survives_its_file(full_card: dict[str, Any], tmp_path: Path) -> None:
@@ -112,6 +126,11 @@ Change = Callable[[dict[str, Any]], Any]
         (lambda c: c["uncertainty"].update(measure="entropy"), "uncertainty.weights must be null unless"),
         (lambda c: c["uncertainty"]["weights"].pop("bias"), "uncertainty.weights.bias is missing"),
         (lambda c: c["uncertainty"]["weights"].update(luck=1), "unknown key uncertainty.weights.luck"),
+        (lambda c: c["uncertainty"]["offsets"].pop(), "expected 8 number(s) for uncertainty.offsets, got 7"),
+        (
+            lambda c: c["uncertainty"].update(measure="entropy", weights=None),
+            "uncertainty.offsets must be null unless",
+        ),
         (lambda c: c.update(affect_source="guess"), "expected one of network, circumplex for affect_source"),
         (lambda c: c.update(logit_adjustment=1), "expected an object for logit_adjustment, got 1"),
         (lambda c: c["training_data"][0].pop("terms"), "training_data[0].terms is missing"),

@@ -122,6 +122,33 @@ def test_branches_of_a_limb_depend_on_their_own_limb_alone() -> None:
     assert (moved[[0, 1, 2, 6, 7, 8]] == 0).all()
 
 
+def test_a_limb_on_the_mirror_image_answers_as_it_would_if_the_picture_were_mirrored() -> None:
+    views = lively_network(network_config("esr9-wide", mirrored=(1,)))
+    limbs = ESR(network_config("esr9-wide")).eval()
+    limbs.load_state_dict(views.state_dict())
+    faces = faces_for(views.config)
+    with torch.no_grad():
+        given, seen, mirrored = views(faces), limbs(faces), limbs(faces.flip(-1))
+    for output, turned in (("logits", False), ("class_maps", True)):
+        other = getattr(mirrored, output)
+        expected = getattr(seen, output).clone()
+        expected[:, 3:6] = (other.flip(-1) if turned else other)[:, 3:6]
+        assert (expected[:, 3:6] - getattr(seen, output)[:, 3:6]).abs().max() > 1e-3
+        torch.testing.assert_close(getattr(given, output), expected, atol=1e-5, rtol=1e-4)
+    # In training pictures are mirrored at random, so that a second view would only cost time.
+    torch.manual_seed(0)
+    learning = views.train()(faces).logits
+    torch.manual_seed(0)
+    assert torch.equal(learning, limbs.train()(faces).logits)
+
+
+def test_limbs_that_are_not_there_cannot_look_at_the_mirror_image() -> None:
+    with pytest.raises(InputError, match=r"limbs \(3,\) cannot look at the mirror image: there are 3"):
+        network_config("esr9-mobile-limbs", mirrored=(3,))
+    with pytest.raises(InputError, match="mirror image"):
+        network_config("esr9-mobile", mirrored=(0,))
+
+
 def test_branches_that_limbs_cannot_share_evenly_are_refused() -> None:
     with pytest.raises(InputError, match="9 branches cannot be spread evenly over 2 limbs"):
         network_config("esr9-mobile-tree", limbs=2)

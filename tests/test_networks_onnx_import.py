@@ -38,6 +38,9 @@ CONFIGS = {
     "nothing shared": replace(lab_ensemble(), input_size=48, branches=2, base=()),
     "classifiers alone": replace(esr_lab(5), input_size=48),
     "branches on limbs": replace(TINY, limb=(Conv(6, padding=(1, 1)), MaxPool()), limbs=3),
+    "limbs on the mirror image": replace(
+        TINY, limb=(Conv(6, padding=(1, 1)), MaxPool()), limbs=3, mirrored=(1,)
+    ),
     "classifiers on half of the channels": replace(esr_lab(5), input_size=48, subspace=0.5),
 }
 

@@ -35,6 +35,10 @@ CONFIGS = {
     "affect": replace(PLAIN, affect=True),
     "half of the channels each": replace(PLAIN, subspace=0.5),
     "branches on limbs": replace(PLAIN, limb=(Conv(16, padding=(1, 1)), MaxPool()), limbs=3),
+    "limbs on the mirror image": replace(
+        PLAIN, limb=(Conv(16, padding=(1, 1)), MaxPool()), limbs=3, mirrored=(1, 2)
+    ),
+    "limbs on the mirror image alone": replace(PLAIN, base=(), limb=PLAIN.base, limbs=3, mirrored=(0,)),
     "depthwise with uneven padding": replace(esr_mobile(blocks=4, input_size=48), subspace=0.5),
     "classifiers alone": replace(esr_lab(5), input_size=48),
 }
@@ -122,7 +126,7 @@ def test_the_same_faces_give_the_same_file_of_a_quarter_of_the_size() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["branches on limbs", "depthwise with uneven padding", "affect"])
+@pytest.mark.parametrize("kind", ["limbs on the mirror image", "depthwise with uneven padding", "affect"])
 def test_it_comes_back_into_torch_to_be_trained_further(kind: str) -> None:
     config = CONFIGS[kind]
     content = to_int8(

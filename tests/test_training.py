@@ -43,14 +43,20 @@ SHORT = TrainConfig(
 
 
 @pytest.fixture(autouse=True)
-def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that trains in seconds, known by the name ``tiny``."""
+def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that train in seconds, known by the names ``tiny`` and ``tiny-limbs``."""
 
     def tiny() -> NetworkConfig:
         base = (Conv(8, padding=(1, 1)), MaxPool(), Conv(16, padding=(1, 1)), MaxPool())
         return NetworkConfig("tiny", 48, 1, base, (Conv(16), MaxPool(), Conv(16)), dropout=0.1)
 
+    def tiny_limbs() -> NetworkConfig:
+        shape = tiny()
+        limb = (Conv(16, padding=(1, 1)),)
+        return replace(shape, name="tiny-limbs", limb=limb, limbs=3, branch=(Conv(16),))
+
     monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    monkeypatch.setitem(NETWORKS, "tiny-limbs", tiny_limbs)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +129,27 @@ def test_branches_go_on_from_a_run_of_the_same_network_only(data: Path, tmp_path
         build_network(replace(config, network="esr9-small"), faces)
     with pytest.raises(DataError, match="init is None"):
         build_network(replace(config, init=None), faces)
+
+
+def test_limbs_of_several_runs_go_on_as_one_network_on_the_mean_of_their_bases(
+    data: Path, tmp_path: Path
+) -> None:
+    runs = [tmp_path / name for name in ("one", "other")]
+    for seed, run in enumerate(runs):
+        train_ferplus(data, run, replace(SHORT, network="tiny-limbs", epochs=1, seed=seed))
+    one, other = (load_network(run, load_config(run / "config.yaml")).state_dict() for run in runs)
+    config = replace(SHORT, network="tiny-limbs", init=f"{runs[0]}+{runs[1]}", init_branches=True, seed=2)
+    with pytest.raises(DataError, match=r"init names several runs .* set init_branches in a recipe"):
+        build_network(replace(config, init_branches=False), training_faces(data))
+    grown = build_network(config, training_faces(data)).state_dict()
+    for name, tensor in grown.items():
+        part, number = name.split(".")[:2]
+        if part == "base":
+            if tensor.is_floating_point():
+                torch.testing.assert_close(tensor, (one[name] + other[name]) / 2)
+            continue
+        limb = int(number) if part == "limbs" else int(number) // 3
+        assert torch.equal(tensor, (one, other, one)[limb][name]), name
 
 
 def first_views(data: Path, config: TrainConfig) -> torch.Tensor:

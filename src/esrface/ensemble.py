@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from esrface._suggest import unknown_name
 from esrface.emotions import EMOTIONS
 from esrface.errors import InputError, ModelError
-from esrface.models.card import AFFECT_SOURCES, MEASURES, UncertaintySpec
+from esrface.models.card import AFFECT_SOURCES, LOG_ODDS, MEASURES, UncertaintySpec
 from esrface.results import Expression, circumplex_affect
 
 VOTES = ("mean", "plurality")
@@ -82,7 +82,7 @@ def combine_arrays(
         emotion=emotion,
         confidence=confidence,
         agreement=(branch_emotion == emotion[:, None]).mean(axis=1),
-        uncertainty=measure_uncertainty(branch_probabilities, confidence, uncertainty),
+        uncertainty=measure_uncertainty(branch_probabilities, confidence, emotion, uncertainty),
         affect=branch_affect.mean(axis=1),
         affect_source=affect_source,
         branch_emotion=branch_emotion,
@@ -172,18 +172,37 @@ def uncertainty_measures(branch_probabilities: Array, confidence: Array) -> dict
 
 
 def measure_uncertainty(
-    branch_probabilities: Array, confidence: Array, spec: UncertaintySpec | None
+    branch_probabilities: Array,
+    confidence: Array,
+    emotion: NDArray[np.integer[Any]],
+    spec: UncertaintySpec | None,
 ) -> NDArray[np.float64]:
-    """Uncertainty (N,) within 0-1 as a card specifies it; None is 1 - confidence."""
+    """Uncertainty (N,) within 0-1 as a card specifies it; None is 1 - confidence.
+
+    Args:
+        branch_probabilities: (N, K, C).
+        confidence: (N,) of the answers.
+        emotion: (N,) the answers, indices of classes.
+        spec: The card's.
+    """
     measures = uncertainty_measures(branch_probabilities, confidence)
     if spec is None:
         return measures["one_minus_confidence"]
     if spec.measure != "mix":
         return measures[spec.measure]
     weights = spec.weights or {}
-    total = weights["bias"] + sum(weights[name] * values for name, values in measures.items())
+    measures[LOG_ODDS] = log_odds(confidence)
+    total = weights["bias"] + sum(weights.get(name, 0.0) * values for name, values in measures.items())
+    if spec.offsets is not None:
+        total = total + np.asarray(spec.offsets)[emotion]
     # tanh form of the logistic function: no overflow.
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * total)))
+
+
+def log_odds(confidence: Array) -> NDArray[np.float64]:
+    """Log odds of an error if confidence (N,) were its chance of being right; bounded, where it is sure."""
+    c = np.asarray(confidence, dtype=np.float64).clip(1e-9, 1 - 1e-9)
+    return np.asarray(np.log1p(-c) - np.log(c))
 
 
 def _plurality(branch_emotion: NDArray[np.int64]) -> NDArray[np.int64]:

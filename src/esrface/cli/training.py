@@ -26,6 +26,7 @@ NETWORKS = (
     "esr9-mobile-halves",
     "esr9-mobile-tree",
     "esr9-mobile-limbs",
+    "esr9-mobile-views",
     "esr9-small",
     "esr9-wide",
     "esr9-published",

@@ -109,18 +109,17 @@ def _validation(
     data: Path, card: ModelCard
 ) -> tuple[Iterator[tuple[NDArray[np.uint8], int]], int, dict[str, str]]:
     """Crops with their labels, how many there are at most, and what a card says of them."""
-    views = "image and mirror image" if card.mirror else "one view"
     if _is_ferplus(data):
         split = load_ferplus(data, "valid")
         labels = majority_labels(split.votes)
         chosen = np.flatnonzero(labels >= 0)
-        rule = f"8 classes, majority rule, PublicTest; {views}; the exported file"
+        rule = f"8 classes, majority rule, PublicTest; {card.views}; the exported file"
         faces = ((_as_rgb(split.pixels[i]), int(labels[i])) for i in chosen)
         return faces, len(chosen), {"data": "FER+", "split": "valid", "protocol": rule}
     pictures = list_folder(data, "valid", emotions=card.emotions).pictures
     whole = "largest detected face" if _detects(card) else "whole pictures"
     name = f"folder {printable(data.resolve().name)}"
-    told = {"data": name, "split": "valid", "protocol": f"{whole}; {views}; the exported file"}
+    told = {"data": name, "split": "valid", "protocol": f"{whole}; {card.views}; the exported file"}
     return _read(pictures, _cut(card)), len(pictures), told
 
 

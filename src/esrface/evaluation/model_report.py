@@ -38,7 +38,7 @@ MEASURED_BY = {
     "one_minus_confidence": "1\u00a0−\u00a0confidence",
     "entropy": "the entropy of the probabilities",
     "mutual_information": "the branches' mutual information",
-    "mix": "a fitted mix of confidence, entropy and mutual information",
+    "mix": "a fitted mix of confidence, entropy, mutual information and the emotion answered",
 }
 """The card's measures of uncertainty in words."""
 

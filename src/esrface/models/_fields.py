@@ -84,6 +84,11 @@ class Fields:
         """None where the value is null, else what ``read(key)`` gives; the key itself has to be there."""
         return None if self._get(key) is None else read(key)
 
+    def has(self, key: str) -> bool:
+        """Whether the key is there and its value not null: for what cards written earlier do not have."""
+        self._read.add(key)
+        return self._data.get(key) is not None
+
     def child(self, key: str) -> Fields:
         """The object under ``key``, to be read in turn."""
         return Fields(self._get(key), self._where, self._name(key))

@@ -27,6 +27,9 @@ AFFECT_SOURCES = ("network", "circumplex")
 MEASURES = ("one_minus_confidence", "entropy", "mutual_information")
 """The plain measures of uncertainty, each within 0-1 (see ``esrface.ensemble``); a ``mix`` combines them."""
 
+LOG_ODDS = "log_odds"
+"""What a ``mix`` weighs beside the plain measures: the log odds of an error, by the confidence."""
+
 MAX_SIDE = 4096
 """Largest network input accepted, in pixels; a card that asks for more is a mistake or an attack."""
 
@@ -73,8 +76,10 @@ class UncertaintySpec:
     measure: str
     """One of ``MEASURES`` or ``"mix"``."""
     weights: Mapping[str, float] | None = None
-    """Only for ``mix``: ``bias`` and a weight for each of ``MEASURES``; uncertainty is the logistic of
-    bias + sum of weight x measure."""
+    """Only for ``mix``: ``bias``, a weight for each of ``MEASURES`` and one for ``log_odds``, which is
+    log((1 - confidence) / confidence); uncertainty is the logistic of bias + sum of weight x measure."""
+    offsets: tuple[float, ...] | None = None
+    """Only for ``mix``: (C,) added to that sum where the answer is this emotion; None: nothing."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,19 @@ class TrainingData:
     """What it was used for, e.g. ``"training"`` or ``"initial features of the base"``."""
     terms: str
     """Licence or terms of the data, or that none are stated."""
+
+
+def views(network: Mapping[str, Any], mirror: bool) -> str:
+    """In words, what a network looks at for an answer, with the mirror pass or without it.
+
+    Args:
+        network: Its configuration as plain data.
+        mirror: Whether the mirror image passes through the whole network too.
+    """
+    # Some networks have limbs of their own for the mirror image (`esrface.networks.config`).
+    if not network.get("mirrored"):
+        return "image and mirror image" if mirror else "one view"
+    return f"image and mirror image, each limb {'both' if mirror else 'one'} of them"
 
 
 @dataclass(frozen=True)
@@ -124,6 +142,11 @@ class ModelCard:
     """Licence of the weights."""
     sha256: str
     """Of the ONNX file (of the original's ``.pt`` files one after another), 64 hexadecimal digits."""
+
+    @property
+    def views(self) -> str:
+        """What the network looks at for an answer by default, in words."""
+        return views(self.network, self.mirror)
 
     @classmethod
     def load(cls, path: str | Path) -> ModelCard:
@@ -169,7 +192,7 @@ class ModelCard:
             branches=fields.integer("branches", low=1, high=1000),
             temperature=fields.number("temperature", above=0.0),
             mirror=fields.flag("mirror"),
-            uncertainty=_read_uncertainty(fields.child("uncertainty")),
+            uncertainty=_read_uncertainty(fields.child("uncertainty"), len(fields.texts("emotions"))),
             affect_source=fields.choice("affect_source", AFFECT_SOURCES),
             logit_adjustment=fields.optional("logit_adjustment", fields.mapping),
             training_data=tuple(_read_training_data(item) for item in fields.children("training_data")),
@@ -233,17 +256,22 @@ def _read_emotions(fields: Fields) -> tuple[str, ...]:
     return emotions
 
 
-def _read_uncertainty(fields: Fields) -> UncertaintySpec:
+def _read_uncertainty(fields: Fields, classes: int) -> UncertaintySpec:
     measure = fields.choice("measure", (*MEASURES, "mix"))
-    weights = None
+    weights, offsets = None, None
     if measure == "mix":
         values = fields.child("weights")
         weights = {name: values.number(name) for name in ("bias", *MEASURES)}
+        if values.has(LOG_ODDS):
+            weights[LOG_ODDS] = values.number(LOG_ODDS)
         values.finish()
-    elif fields.optional("weights", fields.mapping) is not None:
-        fields.fail("weights", "must be null unless the measure is mix")
+        offsets = fields.numbers("offsets", count=classes) if fields.has("offsets") else None
+    else:
+        for key in ("weights", "offsets"):
+            if fields.has(key):
+                fields.fail(key, "must be null unless the measure is mix")
     fields.finish()
-    return UncertaintySpec(measure, weights)
+    return UncertaintySpec(measure, weights, offsets)
 
 
 def _read_training_data(fields: Fields) -> TrainingData:

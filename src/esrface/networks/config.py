@@ -62,6 +62,9 @@ class NetworkConfig:
     """Layers of one limb; none: branches start at the base."""
     limbs: int = 1
     """How many limbs there are; the branches are spread evenly over them, in their order."""
+    mirrored: tuple[int, ...] = ()
+    """Limbs that look at the mirror image instead of the picture: the ensemble sees both for the price of a
+    second pass through the base. In training, where pictures are mirrored at random, all look at the same."""
     branches: int = 9
     emotions: int = 8
     affect: bool = False
@@ -74,10 +77,20 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if self.branches % self.limbs or (self.limbs > 1 and not self.limb):
             raise InputError(f"{self.branches} branches cannot be spread evenly over {self.limbs} limbs")
+        if set(self.mirrored) - set(range(self.limbs if self.limb else 0)):
+            raise InputError(f"limbs {self.mirrored} cannot look at the mirror image: there are {self.limbs}")
 
     def limb_of(self, branch: int) -> int:
         """Which limb carries the branch."""
         return branch * self.limbs // self.branches
+
+    def school_of(self, branch: int) -> int:
+        """Number of the group that starts and learns alike: the branch's limb, or without limbs itself."""
+        return self.limb_of(branch) if self.limbs > 1 else branch
+
+    def has_layers_of(self, other: NetworkConfig) -> bool:
+        """Whether weights of the one fit the other, whatever they are called and look at."""
+        return replace(self, name=other.name, mirrored=other.mirrored) == other
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data; `network_from_dict` reads it back."""
@@ -95,6 +108,7 @@ def network_from_dict(plain: Mapping[str, Any]) -> NetworkConfig:
     fields = dict(plain)
     for part in _STACKS:
         fields[part] = tuple(_layer_from_dict(layer) for layer in plain.get(part, ()))
+    fields["mirrored"] = tuple(plain.get("mirrored", ()))
     return NetworkConfig(**fields)
 
 
@@ -217,6 +231,11 @@ def esr_mobile_limbs() -> NetworkConfig:
     return replace(esr_mobile_tree(blocks=11), name="esr9-mobile-limbs")
 
 
+def esr_mobile_views() -> NetworkConfig:
+    """The same with the middle limb on the mirror image: most of what two passes know, at little cost."""
+    return replace(esr_mobile_limbs(), name="esr9-mobile-views", mirrored=(1,))
+
+
 def esr_lab(level: int = 3) -> NetworkConfig:
     """ESR-4 "in the lab" as published, for 96x96 grey faces: branches start after ``level`` convolutions.
 
@@ -261,6 +280,7 @@ NETWORKS: Mapping[str, Callable[[], NetworkConfig]] = {
     "esr9-mobile-halves": esr_mobile_halves,
     "esr9-mobile-tree": esr_mobile_tree,
     "esr9-mobile-limbs": esr_mobile_limbs,
+    "esr9-mobile-views": esr_mobile_views,
     "esr9-small": esr_small,
     "esr9-wide": esr_wide,
     "esr9-published": esr_published,

@@ -102,7 +102,8 @@ class Branch(nn.Module):
 class ESR(nn.Module):
     """A shared base and K branches, built from a `NetworkConfig`; where the base is empty, K whole networks.
 
-    Where the configuration has limbs, branches grow from these instead of from the base.
+    Where the configuration has limbs, branches grow from these instead of from the base. Some limbs may look
+    at the picture's mirror image; their class maps are turned back, so that all maps lie over the picture.
 
     Input: (N, C, S, S) float, normalised as the model's card says (C and S are the configuration's).
     """
@@ -120,10 +121,16 @@ class ESR(nn.Module):
         self.branches = nn.ModuleList(Branch(channels, config, number) for number in range(config.branches))
 
     def forward(self, x: Tensor) -> ESROutput:
-        """Logits, affect and class maps of every branch; the base runs once."""
-        shared = self.base(x)
-        features = [limb(shared) for limb in self.limbs]
-        answers = (branch(features[self.config.limb_of(k)]) for k, branch in enumerate(self.branches))
+        """Logits, affect and class maps of every branch; the base runs once for each view of the picture."""
+        mirrored = () if self.training else self.config.mirrored
+        shared = self.base(torch.cat([x, x.flip(-1)]) if mirrored else x)
+        views = shared.chunk(2) if mirrored else (shared,)
+        features = [limb(views[number in mirrored]) for number, limb in enumerate(self.limbs)]
+        answers = []
+        for number, branch in enumerate(self.branches):
+            limb = self.config.limb_of(number)
+            branch_logits, branch_affect, maps = branch(features[limb])
+            answers.append((branch_logits, branch_affect, maps.flip(-1) if limb in mirrored else maps))
         logits, affect, class_maps = zip(*answers, strict=True)
         return ESROutput(
             torch.stack(logits, dim=1),

@@ -2,7 +2,8 @@
 
 The graph is written layer by layer instead of traced, so that it is exactly what a fast engine wants: batch
 norms folded into the convolutions, paddings inside them, and the K branches of equal shape side by side in
-one grouped convolution per layer. Limbs, which are wide, stay by themselves and are laid end to end for them.
+one grouped convolution per layer. Limbs, which are wide, stay by themselves and are laid end to end for them;
+where some look at the mirror image, the base computes both views in one batch.
 Branches stay independent: a group sees its own branch's channels only.
 Normalisation by each face's own statistics (`esrface.networks.esr.use_face_statistics`) cannot be folded and
 becomes the operator that does just that, InstanceNormalization.
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from esrface.networks.config import Conv
+from esrface.networks.config import Conv, NetworkConfig
 from esrface.networks.esr import ESR, Branch, ConvBlock
 
 OPSET = 17
@@ -41,12 +42,18 @@ def to_onnx(network: ESR, *, logit_shift: Array | None = None, half: bool = True
     graph = _Graph(half)
     config = network.config
     x = "input"
+    if config.mirrored:
+        x = graph.node("Concat", [x, graph.mirror(x)], "views", axis=0)
     for module in network.base:
         x = graph.layer(x, [module], "base")
     if config.limb:
-        x = graph.node("Concat", [_limb(graph, x, limb) for limb in network.limbs], "limbs", axis=1)
+        views = graph.split(x, 2, axis=0) if config.mirrored else [x]
+        limbs = [
+            _limb(graph, views[number in config.mirrored], limb) for number, limb in enumerate(network.limbs)
+        ]
+        x = graph.node("Concat", limbs, "limbs", axis=1)
     branches = [branch for branch in network.branches if isinstance(branch, Branch)]
-    x = _branches(graph, x, branches, config.limbs, logit_shift)
+    _branches(graph, x, branches, config, logit_shift)
     outputs = [
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", config.branches, config.emotions]),
         helper.make_tensor_value_info(
@@ -74,10 +81,14 @@ def _limb(graph: _Graph, x: str, limb: nn.Module) -> str:
 
 
 def _branches(
-    graph: _Graph, shared: str, branches: Sequence[Branch], limbs: int, logit_shift: Array | None
-) -> str:
+    graph: _Graph,
+    shared: str,
+    branches: Sequence[Branch],
+    config: NetworkConfig,
+    logit_shift: Array | None,
+) -> None:
     """Classifiers' logits and maps of all branches from the limbs' channels, laid end to end."""
-    count = len(branches)
+    count, limbs = len(branches), config.limbs
     emotions = branches[0].classifier.out_channels
     seen = [(branch.seen.numpy(), branch.in_channels) for branch in branches]
     x, inside = shared, False
@@ -102,10 +113,15 @@ def _branches(
         "Slice", [graph.node("Shape", [flat], "shape"), *map(graph.integers, ([2], [4]))], "space"
     )
     target = graph.node("Concat", [graph.integers([-1, count, emotions]), space], "maps_shape", axis=0)
+    if config.mirrored:
+        parts = graph.split(flat, limbs, axis=1)
+        turned = [
+            graph.mirror(part) if number in config.mirrored else part for number, part in enumerate(parts)
+        ]
+        flat = graph.node("Concat", turned, "turned", axis=1)
     graph.node("Reshape", [flat, target], "class_maps", output="class_maps")
     if branches[0].affect is not None:
         _affect(graph, branches)
-    return "logits"
 
 
 def _affect(graph: _Graph, branches: Sequence[Branch]) -> None:
@@ -205,6 +221,17 @@ class _Graph:
         name = output or f"{label}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
+
+    def split(self, x: str, parts: int, axis: int) -> list[str]:
+        """Equal parts of ``x`` along an axis."""
+        names = [f"part_{len(self.nodes)}_{number}" for number in range(parts)]
+        self.nodes.append(helper.make_node("Split", [x], names, name=f"split_{len(self.nodes)}", axis=axis))
+        return names
+
+    def mirror(self, x: str) -> str:
+        """``x`` (N, C, H, W) with left and right exchanged."""
+        whole = np.iinfo(np.int64).min
+        return self.node("Slice", [x, *map(self.integers, ([-1], [whole], [3], [-1]))], "mirror")
 
     def weight(self, values: Array) -> str:
         """A large constant, stored as float16 where asked for and cast back when the file is loaded."""

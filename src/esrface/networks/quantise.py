@@ -18,7 +18,7 @@ The first convolution, with one or three input channels, stays float32: that is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ does."""
 
 ACTIVATION_STEP = TOP / 255
 
-_PASSED_ON = {"MaxPool", "Concat"}
+_PASSED_ON = {"MaxPool", "Concat", "Split", "Slice"}
 """Operators that do with uint8 what they do with the values it stands for."""
 
 
@@ -75,6 +75,10 @@ class _Values:
     """(N, C, h, w) uint8, as the quantised network does; None: it has them exactly."""
     range: Tensor | None = None
     """(C,) what 255 stands for."""
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> _Values:
+        """The same change to both; channels stay where they are."""
+        return _Values(change(self.exact), None if self.stored is None else change(self.stored), self.range)
 
 
 class _Quantiser:
@@ -108,7 +112,9 @@ class _Quantiser:
                 activation = self._activation_of(node)
                 self._convolution(node, activation)
                 fused |= {activation.name} if activation is not None else set()
-            elif node.op_type in _PASSED_ON and all(name in self._values for name in node.input):
+            elif node.op_type in _PASSED_ON and all(
+                name in self._values or name in self._constants for name in node.input
+            ):
                 self._pass_on(node)
             else:
                 self._nodes.append(node)
@@ -220,20 +226,20 @@ class _Quantiser:
         ], sums
 
     def _pass_on(self, node: onnx.NodeProto) -> None:
-        """Pooling and joining: the node as it is, on uint8."""
-        parts = [self._values[name] for name in node.input]
+        """Pooling, joining, parting and mirroring: the node as it is, on uint8 where values are stored so."""
+        parts = [self._values[name] for name in node.input if name in self._values]
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        if node.op_type == "MaxPool":
-            side, stride = attributes["kernel_shape"][0], attributes["strides"][0]
-            assert parts[0].stored is not None
-            exact = F.max_pool2d(parts[0].exact, side, stride)
-            stored = F.max_pool2d(parts[0].stored.float(), side, stride).to(torch.uint8)
-            self._values[node.output[0]] = _Values(exact, stored, parts[0].range)
+        if node.op_type == "Concat":
+            self._values[node.output[0]] = _joined(parts, attributes["axis"])
+        elif node.op_type == "Split":
+            halves = [_chunks(values, len(node.output), attributes["axis"]) for values in parts]
+            self._values.update(zip(node.output, *halves, strict=True))
+        elif node.op_type == "Slice":
+            self._values[node.output[0]] = parts[0].each(lambda values: values.flip(-1))
         else:
-            self._values[node.output[0]] = _Values(
-                torch.cat([part.exact for part in parts], dim=1),
-                torch.cat([part.stored for part in parts if part.stored is not None], dim=1),
-                torch.cat([part.range for part in parts if part.range is not None]),
+            side, stride = attributes["kernel_shape"][0], attributes["strides"][0]
+            self._values[node.output[0]] = parts[0].each(
+                lambda values: F.max_pool2d(values.float(), side, stride).to(values.dtype)
             )
         self._nodes.append(node)
 
@@ -267,6 +273,27 @@ class _Quantiser:
         model.graph.initializer.extend(value for value in constants if value.name in used)
         onnx.checker.check_model(model)
         return model
+
+
+def _joined(parts: Sequence[_Values], axis: int) -> _Values:
+    """Laid end to end; all are stored or none is."""
+    stored = [part.stored for part in parts if part.stored is not None]
+    ranges = [part.range for part in parts if part.range is not None]
+    exact = torch.cat([part.exact for part in parts], dim=axis)
+    if not stored:
+        return _Values(exact)
+    # Only channels have ranges: along any other axis parts have to have the same ones.
+    return _Values(exact, torch.cat(stored, dim=axis), torch.cat(ranges) if axis == 1 else ranges[0])
+
+
+def _chunks(values: _Values, count: int, axis: int) -> list[_Values]:
+    """Equal parts along an axis."""
+    assert axis == 0 or values.range is None
+
+    def part(number: int) -> _Values:
+        return values.each(lambda whole: whole.chunk(count, dim=axis)[number])
+
+    return [part(number) for number in range(count)]
 
 
 def _convolve(x: Tensor, weight: Tensor, attributes: dict[str, Any]) -> Tensor:

@@ -24,8 +24,9 @@ from esrface.errors import DataError
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import fit_card
 from esrface.evaluation.copies import fresh_images
-from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, UncertaintySpec
+from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, views
 from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
+from esrface.networks.config import NetworkConfig
 from esrface.networks.esr import ESR
 from esrface.outputs import write_whole
 from esrface.preprocess import to_input
@@ -40,9 +41,9 @@ from esrface.training.precision import (
     effect,
     model_content,
 )
-from esrface.training.run import CONFIG
+from esrface.training.run import CONFIG, members
 from esrface.training.share import choose_share
-from esrface.training.teacher import VOTES, load_network, members
+from esrface.training.teacher import VOTES, load_network
 
 FERPLUS_TERMS = (
     "FER2013 pictures were gathered by a web search and carry no stated licence; the FER+ labels are MIT"
@@ -127,13 +128,13 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
         branches=network.config.branches,
         temperature=temperature,
         mirror=options.mirror,
-        uncertainty=UncertaintySpec(**fitted.pop("uncertainty")),
+        uncertainty=fitted.pop("uncertainty"),
         affect_source="circumplex",
         logit_adjustment=_adjustment(config, share, options, prior.numpy(), used, labels, temperature),
         training_data=_training_data(config),
         protocol=_protocol(config),
         seeds=(config.seed,),
-        scores=_scores(one, both, temperature, options.mirror, split, labels, data, fitted),
+        scores=_scores(one, both, network.config, temperature, options.mirror, split, labels, data, fitted),
         licence=WEIGHTS_LICENCE,
         sha256=hashlib.sha256(content).hexdigest(),
     )
@@ -224,6 +225,7 @@ def _adjustment(
 def _scores(
     one: NDArray[np.float32],
     both: NDArray[np.float32],
+    network: NetworkConfig,
     temperature: float,
     mirror: bool,
     split: FerPlusSplit,
@@ -235,7 +237,7 @@ def _scores(
     origin = {"data": "FER+", "split": "valid"}
     rule = "8 classes, majority rule, PublicTest (the split that chose the model)"
     default, other = (both, one) if mirror else (one, both)
-    names = ("image and mirror image", "one view") if mirror else ("one view", "image and mirror image")
+    names = [views(network.to_dict(), passes) for passes in (mirror, not mirror)]
     fresh = fresh_images(split.pixels, load_ferplus(data, "train").pixels)
     return (
         {**origin, "protocol": f"{rule}; {names[0]} (default)", **fitted},
@@ -272,22 +274,22 @@ def _training_data(config: TrainConfig) -> tuple[TrainingData, ...]:
 
 def _knows_public_features(config: TrainConfig) -> bool:
     """Whether the run, or one that it started or learnt from, started from public face features."""
-    origins = [config.init, *config.limb_init, *(run for entry in config.teachers for run in members(entry))]
-    runs = [Path(origin) for origin in origins if origin not in (None, VOTES)]
+    entries = [entry for entry in (config.init, *config.limb_init, *config.teachers) if entry is not None]
+    runs = [Path(run) for entry in entries if entry != VOTES for run in members(entry)]
     return any(not _is_run(run) or _knows_public_features(load_config(run / CONFIG)) for run in runs)
 
 
 def _protocol(config: TrainConfig) -> dict[str, Any]:
     """The run's configuration; runs that it started or learnt from are told in full, files by their names."""
     plain = config.to_dict()
-    plain["init"] = None if config.init is None else _origin(Path(config.init))
+    plain["init"] = None if config.init is None else _origins(config.init)
     plain["limb_init"] = [_origin(Path(start)) for start in config.limb_init]
-    plain["teachers"] = [_teacher(entry) for entry in config.teachers]
+    plain["teachers"] = [_origins(entry) for entry in config.teachers]
     plain["selection"] = "the averaged weights after the last epoch; no epoch was picked"
     return plain
 
 
-def _teacher(entry: str) -> Any:
+def _origins(entry: str) -> Any:
     runs = [_origin(Path(run)) for run in members(entry)]
     return runs[0] if len(runs) == 1 else runs
 

@@ -151,7 +151,7 @@ def _card(
     enough = len(labels) >= ENOUGH_IMAGES and errors >= ENOUGH_ERRORS
     kept = None if enough else start.temperature if start else 1.0
     fitted = fit_card(logits, labels, temperature=kept, emotions=run.emotions)
-    measured = UncertaintySpec(**fitted.pop("uncertainty"))
+    measured = fitted.pop("uncertainty")
     origin = f"{start.name}, fine-tuned" if start else f"{run.start.config.name}, trained from nothing"
     what = "whole pictures" if not run.config.detect else "largest detected face"
     return ModelCard(

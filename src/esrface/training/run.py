@@ -18,6 +18,15 @@ CONFIG = "config.yaml"
 METRICS = "metrics.csv"
 WEIGHTS = "weights.safetensors"
 
+TOGETHER = "+"
+"""Between runs that are named as one."""
+
+
+def members(entry: str) -> list[str]:
+    """The runs (or other places) that one entry of a configuration names."""
+    # A folder's own name may hold the sign.
+    return [entry] if (Path(entry) / CONFIG).is_file() else entry.split(TOGETHER)
+
 
 def check_run(run: Path, config: TrainConfig, resume: bool) -> None:
     """Refuse to overwrite a run, or to go on with it in another way than it was begun."""

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from esrface.errors import DataError
@@ -13,14 +14,14 @@ from esrface.networks.config import network_config
 from esrface.networks.esr import ESR, ConvBlock
 from esrface.networks.face_features import init_from_face_features
 from esrface.training.config import TrainConfig, load_config
-from esrface.training.run import CONFIG
+from esrface.training.run import CONFIG, members
 from esrface.training.teacher import load_network
 
 
 def start_from(network: ESR, config: TrainConfig, faces: Tensor) -> None:
     """Fill base and limbs in place as ``config.init`` and ``config.limb_init`` say.
 
-    Branches stay random unless ``config.init_branches`` has them go on.
+    Branches stay random unless ``config.init_branches`` has them go on, from one run or from several.
 
     Args:
         network: as the configuration names it.
@@ -38,6 +39,11 @@ def start_from(network: ESR, config: TrainConfig, faces: Tensor) -> None:
         _go_on(network, config.init)
         return
     if config.init is not None:
+        if len(members(config.init)) > 1:
+            raise DataError(
+                f"init names several runs ({config.init}); only a network that goes on with their branches "
+                "can start from these: set init_branches in a recipe, or name one"
+            )
         source = _source(config.init, config, faces)
         for limb in network.limbs:
             _copy_start([network.base, limb], source, config.init)
@@ -46,16 +52,43 @@ def start_from(network: ESR, config: TrainConfig, faces: Tensor) -> None:
         _copy_start([copy.deepcopy(network.base), limb], _source(start, config, faces), start)
 
 
-def _go_on(network: ESR, run: str | None) -> None:
-    if run is None or not (Path(run) / CONFIG).is_file():
-        raise DataError(f"init is {run}, and branches can only go on from a finished run: name one")
+def _go_on(network: ESR, runs: str | None) -> None:
+    """The mean of the runs' bases, and each limb with its branches from a run of its own.
+
+    Bases that were fine-tuned from the same start stay so close that their mean serves the limbs of all.
+    """
+    starts = [] if runs is None else members(runs)
+    if not starts or not all((Path(run) / CONFIG).is_file() for run in starts):
+        raise DataError(f"init is {runs}, and branches can only go on from a finished run: name one")
+    earlier = [_finished(run, network) for run in starts]
+    network.base.load_state_dict(_mean([one.base for one in earlier]))
+    for number, limb in enumerate(network.limbs):
+        # A single limb is all branches' and shared like the base.
+        own = earlier if len(network.limbs) == 1 else [earlier[number % len(earlier)]]
+        limb.load_state_dict(_mean([one.limbs[number] for one in own]))
+    for number, branch in enumerate(network.branches):
+        own_run = earlier[network.config.school_of(number) % len(earlier)]
+        branch.load_state_dict(own_run.branches[number].state_dict())
+
+
+def _finished(run: str, like: ESR) -> ESR:
     earlier = load_network(Path(run), load_config(Path(run) / CONFIG))
-    if earlier.config != network.config:
+    if not earlier.config.has_layers_of(like.config):
         raise DataError(
             f"{run}: its network is {earlier.config.name}, and only branches of such a one can go on from "
-            f"there, not those of {network.config.name}"
+            f"there, not those of {like.config.name}"
         )
-    network.load_state_dict(earlier.state_dict())
+    return earlier
+
+
+def _mean(modules: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Weights and statistics averaged; what only counts is the first one's."""
+    states = [module.state_dict() for module in modules]
+    mean = dict(states[0])
+    for name, first in mean.items():
+        if first.is_floating_point():
+            mean[name] = torch.stack([state[name] for state in states]).mean(dim=0)
+    return mean
 
 
 def _source(start: str, config: TrainConfig, faces: Tensor) -> list[ConvBlock]:

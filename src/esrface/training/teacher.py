@@ -15,13 +15,10 @@ from esrface.errors import DataError
 from esrface.networks.config import network_config
 from esrface.networks.esr import ESR, ConvBlock
 from esrface.training.config import TrainConfig, load_config
-from esrface.training.run import CONFIG, WEIGHTS
+from esrface.training.run import CONFIG, WEIGHTS, members
 
 VOTES = "votes"
 """Stands among the teachers for branches that learn from the votes alone."""
-
-TOGETHER = "+"
-"""Between runs that teach as one, by the mean of their probabilities."""
 
 Teaching = Callable[[Tensor], Tensor]
 """Probabilities (N, 8) for grey views (N, 1, S, S) in 0-255."""
@@ -94,12 +91,6 @@ def call_teachers(config: TrainConfig, log_prior: Tensor, device: torch.device) 
         None if entry == VOTES else Teachers([teacher(run) for run in members(entry)])
         for entry in config.teachers
     ]
-
-
-def members(entry: str) -> list[str]:
-    """The runs that one entry among a configuration's teachers names."""
-    # A folder's own name may hold the sign.
-    return [entry] if (Path(entry) / CONFIG).is_file() else entry.split(TOGETHER)
 
 
 def without_batch_norm(network: ESR) -> ESR:

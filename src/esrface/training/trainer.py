@@ -211,8 +211,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
             taught = [votes[:, 0] if teacher is None else teacher(pixels) for teacher in self._teachers]
         shape = self.network.config
-        school = [shape.limb_of(k) if shape.limbs > 1 else k for k in range(shape.branches)]
-        of_branch = [taught[number % len(taught)] for number in school]
+        of_branch = [taught[shape.school_of(k) % len(taught)] for k in range(shape.branches)]
         return (1 - share) * votes + share * torch.stack(of_branch, dim=1)
 
     def _step(self, loss: Tensor, number: int) -> None:

@@ -121,7 +121,7 @@ def _card(
     errors = int((combine_arrays(logits, None).emotion != plan.labels).sum())
     enough = len(plan.labels) >= ENOUGH_IMAGES and errors >= ENOUGH_ERRORS
     fitted = fit_card(logits, plan.labels, temperature=None if enough else 1.0)
-    measured = UncertaintySpec(**fitted.pop("uncertainty"))
+    measured = fitted.pop("uncertainty")
     if affect is not None and isinstance(plan.task, Affect):
         fitted |= plan.task.judge(affect, plan.valid.targets).ensemble
     score = {
