@@ -108,6 +108,14 @@ def test_version_names_the_package_the_model_and_its_hash() -> None:
             "esrface image: --save needs DIR, and --mirror is an option (see 'esrface image --help')",
         ),
         (
+            ["image", "x", "--jsonl", "-"],
+            "esrface image: --jsonl needs the name of a file or folder; --json writes to standard output",
+        ),
+        (
+            ["train", "folder", "--data", "-", "--out", "x"],
+            "esrface train folder: --data needs the name of a file or folder (see 'esrface",
+        ),
+        (
             ["image", "--max-faces", "0", "x"],
             "esrface image: Invalid value for '--max-faces': expected a whole num",
         ),

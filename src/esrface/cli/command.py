@@ -33,13 +33,17 @@ class GroupedOption(click.Option):
         self.heading = heading
 
     def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, Any]:
-        """What the command line says, unless that is the next option: ``--save --mirror`` lacks a folder."""
+        """What the command line says, unless it names no file: ``--save --mirror`` lacks a folder, and ``-``
+        is standard output to other programs."""
         value, source = super().consume_value(ctx, opts)
         options = {name for parameter in ctx.command.params for name in parameter.opts}
         for given in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(given, str) and given.startswith("--") and given in options:
                 what = self.metavar or "a value"
                 raise click.UsageError(f"{self.opts[-1]} needs {what}, and {given} is an option", ctx)
+            if given == "-" and isinstance(self.type, click.Path):
+                instead = "; --json writes to standard output" if "--json" in options else ""
+                raise click.UsageError(f"{self.opts[-1]} needs the name of a file or folder{instead}", ctx)
         return value, source
 
 
