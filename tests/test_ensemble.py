@@ -111,9 +111,10 @@ def test_a_mix_stays_within_bounds_where_an_answer_is_certain() -> None:
     sure = np.zeros((1, 2, 8))
     sure[..., 3] = 1.0
     weights = {"bias": 0.0, "one_minus_confidence": 0.0, "entropy": 0.0, "mutual_information": 0.0}
-    spec = UncertaintySpec("mix", {**weights, "log_odds": 1.0})
-    (value,) = measure_uncertainty(sure, np.ones(1), np.array([3]), spec)
-    assert 0 <= value < 1e-6
+    for weight, low, high in ((1.0, 0, 1e-6), (0.0, 0.5, 0.5)):
+        spec = UncertaintySpec("mix", {**weights, "log_odds": weight})
+        (value,) = measure_uncertainty(sure, np.ones(1), np.array([3]), spec)
+        assert low <= value <= high
 
 
 def test_the_cards_measure_is_the_one_used() -> None:

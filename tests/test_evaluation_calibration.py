@@ -140,8 +140,8 @@ def _features(logits: np.ndarray) -> np.ndarray:
 
 def test_a_mix_of_noise_does_not_win_by_its_parameters() -> None:
     generator = np.random.default_rng(8)
-    logits = generator.normal(0, 2, (60, 9, 8))
-    labels = np.where(generator.random(60) < 0.5, logits.mean(axis=1).argmax(axis=1), 8)
+    logits = generator.normal(0, 2, (120, 9, 8))
+    labels = np.where(generator.random(120) < 0.5, logits.mean(axis=1).argmax(axis=1), 8)
     correct = softmax(logits).mean(axis=1).argmax(axis=1) == labels  # a coin decides: nothing tells these
     ranking = calibration.choose_uncertainty(logits, labels, 1.0).ranking
     mix = {rank.measure: rank.error_auroc for rank in ranking}["mix"]
@@ -185,6 +185,30 @@ def test_a_mix_learns_that_some_answers_are_less_to_be_trusted_than_others() -> 
     scores = _scored(logits, choice.spec)
     assert scores[answer == 4].mean() == pytest.approx(0.5, abs=0.06)
     assert scores[answer != 4].mean() == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_mix_does_not_believe_few_answers_of_a_rare_emotion() -> None:
+    generator = np.random.default_rng(2)
+    logits = np.repeat(generator.normal(0, 2, (3000, 1, 8)), 3, axis=1)
+    logits[:, :, 7] = -20
+    rare = np.arange(2)
+    logits[rare, :, 7] = logits[rare].max(axis=2) + 0.5
+    answer = softmax(logits).mean(axis=1).argmax(axis=1)
+    wrong = generator.random(3000) < np.where(answer == 4, 0.6, 0.1)
+    wrong[rare] = False  # Both are right, as far as that goes.
+    choice = calibration.choose_uncertainty(logits, np.where(wrong, (answer + 1) % 8, answer), 1.0)
+    assert choice.spec.measure == "mix"
+    assert (answer[rare] == 7).all()
+    assert (_scored(logits, choice.spec)[rare] > 0.03).all()
+
+
+def test_too_few_errors_for_a_mix_leave_it_out() -> None:
+    logits = np.random.default_rng(3).normal(0, 2, (400, 3, 8))
+    answer = softmax(logits).mean(axis=1).argmax(axis=1)
+    for errors, tried in ((calibration.MIX_ERRORS - 1, False), (calibration.MIX_ERRORS, True)):
+        labels = np.where(np.arange(400) < errors, (answer + 1) % 8, answer)
+        ranking = calibration.choose_uncertainty(logits, labels, 1.0).ranking
+        assert ("mix" in {rank.measure for rank in ranking}) == tried
 
 
 def test_without_errors_plain_confidence_is_taken() -> None:

@@ -65,6 +65,14 @@ def inputs_for(config: NetworkConfig, count: int = 2) -> torch.Tensor:
     )
 
 
+def test_a_card_that_tells_of_other_views_than_the_file_has_is_refused() -> None:
+    views = CONFIGS["limbs on the mirror image"]
+    for written, told in ((views, replace(views, mirrored=())), (replace(views, mirrored=(0, 1)), views)):
+        content = to_onnx(random_network(written), half=False).SerializeToString()
+        with pytest.raises(ModelError, match="limbs look at other views than those of the card's network"):
+            from_onnx(content, told)
+
+
 @pytest.mark.parametrize("kind", CONFIGS)
 @pytest.mark.parametrize("half", [False, True])
 @torch.no_grad()

@@ -29,6 +29,7 @@ from esrface.training.ferplus import (  # noqa: E402
     training_faces,
 )
 from esrface.training.loss import ensemble_loss, log_prior  # noqa: E402
+from esrface.training.run import members  # noqa: E402
 from esrface.training.share import CANDIDATES, choose_share  # noqa: E402
 from esrface.training.teacher import WEIGHTS, call_teachers, load_network  # noqa: E402
 from esrface.training.trainer import Trainer, learning_rate_share  # noqa: E402
@@ -56,7 +57,12 @@ def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(shape, name="tiny-limbs", limb=limb, limbs=3, branch=(Conv(16),))
 
     monkeypatch.setitem(NETWORKS, "tiny", tiny)
+
+    def tiny_views() -> NetworkConfig:
+        return replace(tiny_limbs(), name="tiny-views", mirrored=(1,))
+
     monkeypatch.setitem(NETWORKS, "tiny-limbs", tiny_limbs)
+    monkeypatch.setitem(NETWORKS, "tiny-views", tiny_views)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +144,8 @@ def test_limbs_of_several_runs_go_on_as_one_network_on_the_mean_of_their_bases(
     for seed, run in enumerate(runs):
         train_ferplus(data, run, replace(SHORT, network="tiny-limbs", epochs=1, seed=seed))
     one, other = (load_network(run, load_config(run / "config.yaml")).state_dict() for run in runs)
-    config = replace(SHORT, network="tiny-limbs", init=f"{runs[0]}+{runs[1]}", init_branches=True, seed=2)
+    # A network of the same layers may look at the picture in another way.
+    config = replace(SHORT, network="tiny-views", init=f"{runs[0]}+{runs[1]}", init_branches=True, seed=2)
     with pytest.raises(DataError, match=r"init names several runs .* set init_branches in a recipe"):
         build_network(replace(config, init_branches=False), training_faces(data))
     grown = build_network(config, training_faces(data)).state_dict()
@@ -150,6 +157,33 @@ def test_limbs_of_several_runs_go_on_as_one_network_on_the_mean_of_their_bases(
             continue
         limb = int(number) if part == "limbs" else int(number) // 3
         assert torch.equal(tensor, (one, other, one)[limb][name]), name
+    with pytest.raises(DataError, match="init names 4 runs, of which at most 3 can go on as one"):
+        build_network(replace(config, init="+".join(map(str, runs * 2))), training_faces(data))
+    with pytest.raises(DataError, match="its network is tiny-limbs, and only branches of such a one"):
+        build_network(replace(config, network="tiny"), training_faces(data))
+
+
+def test_where_nothing_but_branches_is_apart_each_comes_from_the_next_run(data: Path, tmp_path: Path) -> None:
+    runs = [tmp_path / name for name in ("one", "other")]
+    for seed, run in enumerate(runs):
+        train_ferplus(data, run, replace(SHORT, epochs=1, seed=seed))
+    one, other = (load_network(run, load_config(run / "config.yaml")).state_dict() for run in runs)
+    config = replace(SHORT, init=f"{runs[0]}+{runs[1]}", init_branches=True)
+    grown = build_network(config, training_faces(data)).state_dict()
+    torch.testing.assert_close(
+        grown["base.0.conv.weight"], (one["base.0.conv.weight"] + other["base.0.conv.weight"]) / 2
+    )
+    for number in range(9):
+        name = f"branches.{number}.classifier.weight"
+        assert torch.equal(grown[name], (one, other)[number % 2][name])
+
+
+def test_a_start_whose_name_holds_a_plus_is_one_start(tmp_path: Path) -> None:
+    archive = tmp_path / "c++" / "features.tgz"
+    assert members(str(archive)) == [f"{tmp_path}/c", "", "/features.tgz"]
+    archive.parent.mkdir()
+    archive.touch()
+    assert members(str(archive)) == [str(archive)]
 
 
 def first_views(data: Path, config: TrainConfig) -> torch.Tensor:

@@ -85,7 +85,7 @@ def overview(card: ModelCard) -> str:
             "crop around the detected box",
             f"{crop}{', turned until the eyes are level' if rule.align else ''}",
         ),
-        ("looks at, by default", card.views),
+        ("looks at, by default", card.looks_at),
         ("temperature", f"{card.temperature:.3f}"),
         ("uncertainty", card.uncertainty.measure),
         ("valence and arousal", card.affect_source),

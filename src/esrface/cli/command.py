@@ -12,6 +12,7 @@ from esrface._suggest import unknown_name
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help", "-help"], "max_content_width": 100}
 OTHER = "Options"
+OUTPUT = "Output"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,7 +35,7 @@ class GroupedOption(click.Option):
 
     def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, Any]:
         """What the command line says, unless it names no file: ``--save --mirror`` lacks a folder, and ``-``
-        is standard output to other programs."""
+        is standard input or output to other programs."""
         value, source = super().consume_value(ctx, opts)
         options = {name for parameter in ctx.command.params for name in parameter.opts}
         for given in value if isinstance(value, (list, tuple)) else (value,):
@@ -42,7 +43,8 @@ class GroupedOption(click.Option):
                 what = self.metavar or "a value"
                 raise click.UsageError(f"{self.opts[-1]} needs {what}, and {given} is an option", ctx)
             if given == "-" and isinstance(self.type, click.Path):
-                instead = "; --json writes to standard output" if "--json" in options else ""
+                writes = self.heading == OUTPUT and "--json" in options
+                instead = "; --json writes to standard output" if writes else ""
                 raise click.UsageError(f"{self.opts[-1]} needs the name of a file or folder{instead}", ctx)
         return value, source
 

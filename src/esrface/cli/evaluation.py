@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from esrface.cli.command import option
+from esrface.cli.command import OUTPUT, option
 from esrface.cli.options import RECOGNITION, all_of, recognition_options, resolve_device
 from esrface.cli.streams import print_json, say
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from esrface.evaluation.judged import Evaluation
     from esrface.recognizer import Recognizer
 
-OUTPUT = "Output"
 
 Progress = Callable[[str, int, int], None]
 

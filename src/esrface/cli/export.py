@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from esrface.cli.command import Command, Name, option
+from esrface.cli.command import OUTPUT, Command, Name, option
 from esrface.cli.streams import printable, say
 
-OUTPUT, DATA, MODEL = "Output", "Data", "Model"
+DATA, MODEL = "Data", "Model"
 
 
 @click.command(

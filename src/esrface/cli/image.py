@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from esrface.cli.command import Command, Whole, option
+from esrface.cli.command import OUTPUT, Command, Whole, option
 from esrface.cli.options import detection_options, original_options, recognition_options
 
-OUTPUT, INPUT = "Output", "Pictures"
+INPUT = "Pictures"
 
 
 @click.command(

@@ -134,7 +134,7 @@ def _facts(file: ModelFile) -> list[tuple[str, str]]:
         ("crop", f"{sides}, margin {crop.margin:g}, eyes {'levelled' if crop.align else 'as they are'}"),
         ("emotions", ", ".join(card.emotions)),
         ("temperature", f"{card.temperature:g}"),
-        ("looks at", card.views),
+        ("looks at", card.looks_at),
         ("uncertainty", card.uncertainty.measure.replace("_", " ")),
         ("affect", _AFFECT[card.affect_source]),
     ]

@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from esrface.cli.command import Amount, Command, option
+from esrface.cli.command import OUTPUT, Amount, Command, option
 from esrface.cli.options import detection_options, recognition_options
 from esrface.cli.video_options import (
-    OUTPUT,
     SOURCE,
     WINDOW,
     row_options,

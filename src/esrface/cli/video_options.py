@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from esrface.cli.command import Amount, Name, Whole, option
+from esrface.cli.command import OUTPUT, Amount, Name, Whole, option
 from esrface.cli.options import DETECTION, all_of
 
-SAMPLING, OUTPUT, SOURCE, WINDOW = "Which frames", "Output", "Source", "From the original program"
+SAMPLING, SOURCE, WINDOW = "Which frames", "Source", "From the original program"
 
 ORIGINAL_FRAMES = 5
 """``-f`` where nothing is said, as in the original."""

@@ -28,7 +28,10 @@ COVERAGE = 0.8
 
 
 MIX_RIDGE = 1.0
-"""Penalty on the mix's weights, see `fit_logistic`: few images of a rare emotion are not believed at once."""
+"""Penalty on the mix's weights, see `fit_logistic`: one answer of a rare emotion is not believed at once."""
+
+MIX_ERRORS = 50
+"""Wrong answers from which on a mix is tried: fewer cannot tell its dozen weights."""
 
 
 @dataclass(frozen=True)
@@ -174,28 +177,37 @@ def choose_uncertainty(
     )
     if correct.all() or not correct.any():
         return UncertaintyChoice(UncertaintySpec("one_minus_confidence"), ())
-    scores["mix"] = _cross_fitted_mix(features, ~correct, seed)
+    if np.count_nonzero(~correct) >= MIX_ERRORS:
+        scores["mix"] = _cross_fitted_mix(features, ~correct, classes, seed)
     ranking = _ranking(scores, correct)
     best = ranking[0].measure
     if best != "mix":
         return UncertaintyChoice(UncertaintySpec(best), ranking)
-    fitted = fit_logistic(features, ~correct, ridge=MIX_RIDGE)
+    fitted = fit_logistic(features, ~correct, ridge=MIX_RIDGE, as_they_are=classes)
     weights, offsets = (tuple(map(float, part)) for part in (fitted[:-classes], fitted[-classes:]))
     named = dict(zip(("bias", *MEASURES, LOG_ODDS), weights, strict=True))
     return UncertaintyChoice(UncertaintySpec("mix", named, offsets), ranking)
 
 
 def fit_logistic(
-    features: NDArray[np.float64], target: NDArray[np.bool_], *, ridge: float = 1e-3, steps: int = 50
+    features: NDArray[np.float64],
+    target: NDArray[np.bool_],
+    *,
+    ridge: float = 1e-3,
+    as_they_are: int = 0,
+    steps: int = 50,
 ) -> NDArray[np.float64]:
     """Logistic regression by Newton's method: (F + 1,) bias, then a weight for each of the features (N, F).
 
     ``ridge`` is a penalty of ridge / 2 times the squared weights of the standardised features, against the
-    sum of the log loss; it keeps features that say the same, or targets told apart exactly, solvable.
+    sum of the log loss; it keeps features that say the same, or targets told apart exactly, solvable. So many
+    of the last features as ``as_they_are`` says are not standardised: of a class that is rarely seen the
+    penalty outweighs what few images say.
     """
     center = features.mean(axis=0)
     spread = features.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
+    scale[len(scale) - as_they_are :] = 1.0
     inputs = np.column_stack([np.ones(len(features)), (features - center) / scale])
     penalty = np.diag([1e-9, *[ridge] * features.shape[1]])
     weights = np.zeros(inputs.shape[1])
@@ -292,13 +304,13 @@ def named_recalls(
 
 
 def _cross_fitted_mix(
-    features: NDArray[np.float64], wrong: NDArray[np.bool_], seed: int
+    features: NDArray[np.float64], wrong: NDArray[np.bool_], classes: int, seed: int
 ) -> NDArray[np.float64]:
     """(N,) probability of an error by a mix fitted on the half that the image is not in."""
     one, other = two_halves(len(wrong), seed)
     scores = np.empty(len(wrong))
     for fitted_on, judged_on in ((one, other), (other, one)):
-        weights = fit_logistic(features[fitted_on], wrong[fitted_on], ridge=MIX_RIDGE)
+        weights = fit_logistic(features[fitted_on], wrong[fitted_on], ridge=MIX_RIDGE, as_they_are=classes)
         scores[judged_on] = _logistic(weights[0] + features[judged_on] @ weights[1:])
     return scores
 

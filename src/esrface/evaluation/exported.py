@@ -113,13 +113,13 @@ def _validation(
         split = load_ferplus(data, "valid")
         labels = majority_labels(split.votes)
         chosen = np.flatnonzero(labels >= 0)
-        rule = f"8 classes, majority rule, PublicTest; {card.views}; the exported file"
+        rule = f"8 classes, majority rule, PublicTest; {card.looks_at}; the exported file"
         faces = ((_as_rgb(split.pixels[i]), int(labels[i])) for i in chosen)
         return faces, len(chosen), {"data": "FER+", "split": "valid", "protocol": rule}
     pictures = list_folder(data, "valid", emotions=card.emotions).pictures
     whole = "largest detected face" if _detects(card) else "whole pictures"
     name = f"folder {printable(data.resolve().name)}"
-    told = {"data": name, "split": "valid", "protocol": f"{whole}; {card.views}; the exported file"}
+    told = {"data": name, "split": "valid", "protocol": f"{whole}; {card.looks_at}; the exported file"}
     return _read(pictures, _cut(card)), len(pictures), told
 
 

@@ -85,9 +85,8 @@ class Fields:
         return None if self._get(key) is None else read(key)
 
     def has(self, key: str) -> bool:
-        """Whether the key is there and its value not null: for what cards written earlier do not have."""
-        self._read.add(key)
-        return self._data.get(key) is not None
+        """Whether the key is there: for what cards written earlier do not have."""
+        return key in self._data
 
     def child(self, key: str) -> Fields:
         """The object under ``key``, to be read in turn."""

@@ -1,6 +1,7 @@
 """The model card: everything needed to use a network's weights rightly, as JSON beside the ONNX file.
 
-A card is strict. Every key below is required, unknown keys are refused, and the SHA-256 of the weights is
+A card is strict. Every key below is required but those that a mix had not from the start (``log_odds``,
+``offsets``), unknown keys are refused, and the SHA-256 of the weights is
 verified whenever they are loaded (``ModelFile.read`` in ``esrface.models.registry``).
 """
 
@@ -93,7 +94,7 @@ class TrainingData:
     """Licence or terms of the data, or that none are stated."""
 
 
-def views(network: Mapping[str, Any], mirror: bool) -> str:
+def looks_at(network: Mapping[str, Any], mirror: bool) -> str:
     """In words, what a network looks at for an answer, with the mirror pass or without it.
 
     Args:
@@ -144,9 +145,9 @@ class ModelCard:
     """Of the ONNX file (of the original's ``.pt`` files one after another), 64 hexadecimal digits."""
 
     @property
-    def views(self) -> str:
+    def looks_at(self) -> str:
         """What the network looks at for an answer by default, in words."""
-        return views(self.network, self.mirror)
+        return looks_at(self.network, self.mirror)
 
     @classmethod
     def load(cls, path: str | Path) -> ModelCard:
@@ -265,11 +266,12 @@ def _read_uncertainty(fields: Fields, classes: int) -> UncertaintySpec:
         if values.has(LOG_ODDS):
             weights[LOG_ODDS] = values.number(LOG_ODDS)
         values.finish()
-        offsets = fields.numbers("offsets", count=classes) if fields.has("offsets") else None
-    else:
-        for key in ("weights", "offsets"):
-            if fields.has(key):
-                fields.fail(key, "must be null unless the measure is mix")
+    elif fields.optional("weights", fields.mapping) is not None:
+        fields.fail("weights", "must be null unless the measure is mix")
+    if fields.has("offsets"):
+        offsets = fields.optional("offsets", lambda key: fields.numbers(key, count=classes))
+        if offsets is not None and measure != "mix":
+            fields.fail("offsets", "must be null unless the measure is mix")
     fields.finish()
     return UncertaintySpec(measure, weights, offsets)
 

@@ -78,7 +78,8 @@ class NetworkConfig:
         if self.branches % self.limbs or (self.limbs > 1 and not self.limb):
             raise InputError(f"{self.branches} branches cannot be spread evenly over {self.limbs} limbs")
         if set(self.mirrored) - set(range(self.limbs if self.limb else 0)):
-            raise InputError(f"limbs {self.mirrored} cannot look at the mirror image: there are {self.limbs}")
+            there = f"its limbs are numbered 0 to {self.limbs - 1}" if self.limb else "it has none"
+            raise InputError(f"limbs {self.mirrored} of {self.name} cannot look at the mirror image: {there}")
 
     def limb_of(self, branch: int) -> int:
         """Which limb carries the branch."""
@@ -89,8 +90,8 @@ class NetworkConfig:
         return self.limb_of(branch) if self.limbs > 1 else branch
 
     def has_layers_of(self, other: NetworkConfig) -> bool:
-        """Whether weights of the one fit the other, whatever they are called and look at."""
-        return replace(self, name=other.name, mirrored=other.mirrored) == other
+        """Whether the two are one network, but for its name and for which limbs look at the mirror image."""
+        return replace(self, name="", mirrored=()) == replace(other, name="", mirrored=())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data; `network_from_dict` reads it back."""

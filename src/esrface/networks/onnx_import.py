@@ -5,7 +5,7 @@ the folded weight and its batch norm does nothing but add the folded bias. That 
 the rounding of float16 weights, or of int8 weights and values (`esrface.networks.quantise`; its channels come
 back scaled to 0-6, which is the same network in other units). Before training, `renew_batch_norms` gives the
 batch norms statistics of real faces without changing the function, so that training mode, which normalises by
-the batch, starts there too.
+the batch, starts there too (nearly so where limbs look at the mirror image, which they do not in training).
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ def from_onnx(content: bytes, config: NetworkConfig) -> ESR:
         raise ModelError(
             f"the model file is not of the network {config.name!r} that its card describes ({error})"
         ) from error
+    if graph.mirrors != (1 + len(set(config.mirrored)) if config.mirrored else 0):
+        raise ModelError(
+            f"the model file's limbs look at other views than those of the card's network {config.name!r}"
+        )
     if graph.left:
         raise ModelError(f"the model file has more layers than the network {config.name!r} of its card")
     return network
@@ -128,6 +132,11 @@ class _Graph:
         """(K, E, 2) of the layer from logits to affect."""
         products = [node for node in self._graph.node if node.op_type == "MatMul"]
         return np.asarray(self._array(products[0].input[1])[0])
+
+    @property
+    def mirrors(self) -> int:
+        """How often left and right are exchanged: of the picture, and back in the maps of each such limb."""
+        return sum(node.name.startswith("mirror") for node in self._graph.node)
 
     def has(self, output: str) -> bool:
         """Whether the file has an output of that name."""

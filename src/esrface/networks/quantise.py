@@ -232,9 +232,9 @@ class _Quantiser:
         if node.op_type == "Concat":
             self._values[node.output[0]] = _joined(parts, attributes["axis"])
         elif node.op_type == "Split":
-            halves = [_chunks(values, len(node.output), attributes["axis"]) for values in parts]
-            self._values.update(zip(node.output, *halves, strict=True))
-        elif node.op_type == "Slice":
+            chunks = _chunks(parts[0], len(node.output), attributes["axis"])
+            self._values.update(zip(node.output, chunks, strict=True))
+        elif node.op_type == "Slice":  # Values are sliced for nothing but mirroring.
             self._values[node.output[0]] = parts[0].each(lambda values: values.flip(-1))
         else:
             side, stride = attributes["kernel_shape"][0], attributes["strides"][0]

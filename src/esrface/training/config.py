@@ -28,9 +28,10 @@ class TrainConfig:
     """The same for each limb by itself, where limbs shall not all start alike."""
     init_branches: bool = False
     """Whether limbs and branches start from the run ``init`` too, to go on with other settings; it has to be
-    of the same network. With ``init="runs/a+runs/b"`` the base starts from the mean of the runs' bases, and
-    limb l with its branches (without limbs: branch k) from run l mod their number: several networks in one.
-    The runs have to come from one start, or their mean is of no use."""
+    of the same network, whichever of its limbs look at the mirror image. With ``init="runs/a+runs/b"`` the
+    base starts from the mean of the runs' bases, and limb l with its branches (without limbs: branch k) from
+    run l mod their number: several networks in one. The runs have to come from one start, or their mean is of
+    no use."""
     teachers: tuple[str, ...] = ()
     """Folders of finished runs that teach on the training views, and ``"votes"`` for the votes alone. Branch
     k learns from teacher k mod their number, or where there are limbs the branches of limb l from teacher

@@ -24,7 +24,7 @@ from esrface.errors import DataError
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import fit_card
 from esrface.evaluation.copies import fresh_images
-from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, views
+from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, looks_at
 from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
 from esrface.networks.config import NetworkConfig
 from esrface.networks.esr import ESR
@@ -237,7 +237,7 @@ def _scores(
     origin = {"data": "FER+", "split": "valid"}
     rule = "8 classes, majority rule, PublicTest (the split that chose the model)"
     default, other = (both, one) if mirror else (one, both)
-    names = [views(network.to_dict(), passes) for passes in (mirror, not mirror)]
+    names = [looks_at(network.to_dict(), passes) for passes in (mirror, not mirror)]
     fresh = fresh_images(split.pixels, load_ferplus(data, "train").pixels)
     return (
         {**origin, "protocol": f"{rule}; {names[0]} (default)", **fitted},
@@ -274,8 +274,8 @@ def _training_data(config: TrainConfig) -> tuple[TrainingData, ...]:
 
 def _knows_public_features(config: TrainConfig) -> bool:
     """Whether the run, or one that it started or learnt from, started from public face features."""
-    entries = [entry for entry in (config.init, *config.limb_init, *config.teachers) if entry is not None]
-    runs = [Path(run) for entry in entries if entry != VOTES for run in members(entry)]
+    entries = [entry for entry in (config.init, *config.teachers) if entry not in (None, VOTES)]
+    runs = [Path(run) for run in (*config.limb_init, *(run for entry in entries for run in members(entry)))]
     return any(not _is_run(run) or _knows_public_features(load_config(run / CONFIG)) for run in runs)
 
 

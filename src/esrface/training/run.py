@@ -24,8 +24,8 @@ TOGETHER = "+"
 
 def members(entry: str) -> list[str]:
     """The runs (or other places) that one entry of a configuration names."""
-    # A folder's own name may hold the sign.
-    return [entry] if (Path(entry) / CONFIG).is_file() else entry.split(TOGETHER)
+    # A name of its own may hold the sign.
+    return [entry] if Path(entry).exists() else entry.split(TOGETHER)
 
 
 def check_run(run: Path, config: TrainConfig, resume: bool) -> None:

@@ -1,4 +1,5 @@
-"""Where base and limbs start: from public face features, from a finished run, each limb from its own."""
+"""Where a network starts: its base and limbs from public face features or a finished run, each limb from its
+own, or all of it, branches too, from one run or from several that go on as one network."""
 
 from __future__ import annotations
 
@@ -60,6 +61,9 @@ def _go_on(network: ESR, runs: str | None) -> None:
     starts = [] if runs is None else members(runs)
     if not starts or not all((Path(run) / CONFIG).is_file() for run in starts):
         raise DataError(f"init is {runs}, and branches can only go on from a finished run: name one")
+    schools = {network.config.school_of(number) for number in range(network.config.branches)}
+    if len(starts) > len(schools):
+        raise DataError(f"init names {len(starts)} runs, of which at most {len(schools)} can go on as one")
     earlier = [_finished(run, network) for run in starts]
     network.base.load_state_dict(_mean([one.base for one in earlier]))
     for number, limb in enumerate(network.limbs):
