@@ -143,9 +143,7 @@ def test_a_limb_on_the_mirror_image_answers_as_it_would_if_the_picture_were_mirr
 
 
 def test_limbs_that_are_not_there_cannot_look_at_the_mirror_image() -> None:
-    with pytest.raises(
-        InputError, match=r"limbs \(3,\) of .*: its limbs are numbered 0 to 2"
-    ):
+    with pytest.raises(InputError, match=r"limbs \(3,\) of .*: its limbs are numbered 0 to 2"):
         network_config("esr9-mobile-limbs", mirrored=(3,))
     with pytest.raises(InputError, match="mirror image: it has none"):
         network_config("esr9-mobile", mirrored=(0,))

@@ -102,6 +102,35 @@ def test_the_card_says_what_evaluation_finds(run: Path, data: Path) -> None:
     ]
 
 
+def test_runs_that_went_on_as_one_are_told_and_so_is_what_their_limbs_look_at(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limbs() -> NetworkConfig:
+        return replace(
+            tiny(), name="tiny-limbs", limb=(Conv(16, padding=(1, 1)),), limbs=3, branch=(Conv(16),)
+        )
+
+    monkeypatch.setitem(NETWORKS, "tiny-limbs", limbs)
+    monkeypatch.setitem(NETWORKS, "tiny-views", lambda: replace(limbs(), name="tiny-views", mirrored=(1,)))
+    one, other = (str(tmp_path / name) for name in ("one", "other"))
+    for seed, folder in enumerate((one, other)):
+        train_ferplus(data, Path(folder), replace(SHORT, network="tiny-limbs", epochs=2, seed=seed))
+    joined = replace(SHORT, network="tiny-views", epochs=2, init=f"{one}+{other}", init_branches=True)
+    train_ferplus(data, tmp_path / "joined", joined)
+    card = export_ferplus_run(tmp_path / "joined", data, ExportOptions(precision="int8")).card
+    assert card.looks_at == "image and mirror image, each limb one of them"
+    told = [score["protocol"].split("; ")[1] for score in card.scores]
+    assert told == [
+        "image and mirror image, each limb one of them (default)",
+        "image and mirror image, each limb one of them, without copies of training images",
+        "image and mirror image, each limb both of them",
+    ]
+    assert [start["run"] for start in card.protocol["init"]] == ["one", "other"]
+    with Recognizer(tmp_path / "joined", detector="none") as recognizer:
+        found = evaluate_ferplus(data, "valid", recognizer).to_dict()
+    assert card.scores[0]["accuracy"] == pytest.approx(found["accuracy"], abs=1e-6)
+
+
 def test_a_trained_model_reads_drawn_faces(run: Path) -> None:
     faces = [
         np.repeat(drawn_face(emotion, 900)[..., None], 3, axis=2) for emotion in ("Happy", "Sad", "Surprise")
