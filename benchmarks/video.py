@@ -5,7 +5,7 @@
 
 The clips are drawn here out of examples/*.jpg: 1280 x 720, 30 frames a second, H.264, moving faces before a
 background that pans and has a camera's noise. Ours is ``open_video`` with its defaults (every frame,
-detection at 320 pixels, tracks) and one view a face, into the rows of ``--csv``. The rival is a loop as the
+detection at 320 pixels, tracks) and one pass a face, into the rows of ``--csv``. The rival is a loop as the
 original's: read with OpenCV, detect, then for each face a call of ESR-9 as published in eager torch (random
 weights, on which speed does not depend), a row a frame, one after the other; once with our detector and once
 with the original's own at the picture's full size. Each stage of ours is also timed alone, in one thread.

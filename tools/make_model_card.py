@@ -140,10 +140,15 @@ def calibration(card: ModelCard, scores: Mapping[str, Any]) -> str:
             for rank in scores["uncertainty_ranking"]
         ],
     )  # fmt: skip
+    fitted = (
+        "\n\nThe mix is the probability of an error: the logistic of these measures, the log odds of the confidence and "
+        "a number for each emotion that may be the answer. Here it is fitted on one half of the images and ranks the "
+        "other, both ways; the file's own is fitted on all of them."
+    )
     return (
         f"Calibration error (ECE, 15 bins): {percent(scores['ece_before'])} before temperature, "
         f"{percent(scores['ece_after'])} after a temperature fitted on one half of the images and measured on the "
-        f"other, both ways: {halves}.\n\n{ranking}"
+        f"other, both ways: {halves}.\n\n{ranking}{fitted if card.uncertainty.measure == 'mix' else ''}"
     )
 
 

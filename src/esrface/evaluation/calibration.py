@@ -164,7 +164,7 @@ def choose_uncertainty(
     """The measure whose order tells errors best (by ``error_auroc``) and the figures of all of them.
 
     The mix estimates the probability of an error from the measures, the log odds of the confidence and the
-    emotion answered: a *Happy* at 70 % is right more often than a *Fear* at 70 %. It is ranked by scores from
+    emotion answered: an *Anger* at 70 % is right more often than a *Sad* at 70 %. It is ranked by scores from
     the half that it was not fitted on, so it wins only by telling more and not by having more parameters.
     Without any error, or with nothing but errors, there is no order to judge and 1 - confidence is taken.
     """
