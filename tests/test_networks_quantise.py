@@ -92,6 +92,20 @@ def test_int8_answers_as_the_network_does(kind: str) -> None:
         assert np.abs(given.affect - expected.affect).mean() < 0.1 * expected.affect.std()
 
 
+def test_limbs_on_the_mirror_image_are_calibrated_on_mirrored_faces() -> None:
+    config = CONFIGS["limbs on the mirror image"]
+    network = lively_network(config)
+    # All are lit from one side, so that a mirrored one looks like none of them.
+    shade = np.linspace(-4, 4, config.input_size, dtype=np.float32)
+    exact = to_onnx(network, half=False)
+    content = to_int8(exact, drawn(config, 48, seed=1) + shade).SerializeToString()
+    x = drawn(config, 32, seed=2) + shade
+    expected, given = (
+        softmax(OnnxEngine(file, threads=1).run(x).logits) for file in (exact.SerializeToString(), content)
+    )
+    assert np.abs(given - expected).mean() < 0.15 * expected.std(axis=0).mean()
+
+
 def test_runtimes_fuse_it_to_whole_numbers_and_may_as_well_not() -> None:
     config = CONFIGS["depthwise with uneven padding"]
     model = to_int8(to_onnx(lively_network(config), half=False), drawn(config, 48, seed=1))

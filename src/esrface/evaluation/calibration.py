@@ -26,7 +26,6 @@ TEMPERATURES = (0.05, 20.0)
 COVERAGE = 0.8
 """Share of the surest images whose accuracy is reported beside each measure."""
 
-
 MIX_RIDGE = 1.0
 """Penalty on the mix's weights, see `fit_logistic`: one answer of a rare emotion is not believed at once."""
 
@@ -183,7 +182,7 @@ def choose_uncertainty(
     best = ranking[0].measure
     if best != "mix":
         return UncertaintyChoice(UncertaintySpec(best), ranking)
-    fitted = fit_logistic(features, ~correct, ridge=MIX_RIDGE, as_they_are=classes)
+    fitted = _fit_mix(features, ~correct, classes)
     weights, offsets = (tuple(map(float, part)) for part in (fitted[:-classes], fitted[-classes:]))
     named = dict(zip(("bias", *MEASURES, LOG_ODDS), weights, strict=True))
     return UncertaintyChoice(UncertaintySpec("mix", named, offsets), ranking)
@@ -303,6 +302,11 @@ def named_recalls(
     }
 
 
+def _fit_mix(features: NDArray[np.float64], wrong: NDArray[np.bool_], classes: int) -> NDArray[np.float64]:
+    """Bias, weights and offsets in one row; the last features say which of the classes was answered."""
+    return fit_logistic(features, wrong, ridge=MIX_RIDGE, as_they_are=classes)
+
+
 def _cross_fitted_mix(
     features: NDArray[np.float64], wrong: NDArray[np.bool_], classes: int, seed: int
 ) -> NDArray[np.float64]:
@@ -310,7 +314,7 @@ def _cross_fitted_mix(
     one, other = two_halves(len(wrong), seed)
     scores = np.empty(len(wrong))
     for fitted_on, judged_on in ((one, other), (other, one)):
-        weights = fit_logistic(features[fitted_on], wrong[fitted_on], ridge=MIX_RIDGE, as_they_are=classes)
+        weights = _fit_mix(features[fitted_on], wrong[fitted_on], classes)
         scores[judged_on] = _logistic(weights[0] + features[judged_on] @ weights[1:])
     return scores
 
