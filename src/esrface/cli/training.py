@@ -116,6 +116,7 @@ def prepare_torch(device: str, threads: int | None, *, tensorboard: bool = False
     import torch
 
     from esrface.threads import resolve_threads
+    from esrface.training.memory import keep_freed_memory
 
     if device.partition(":")[0] not in (*DEVICES, "mps"):
         raise DeviceError(unknown_name("device", device, DEVICES))
@@ -124,6 +125,7 @@ def prepare_torch(device: str, threads: int | None, *, tensorboard: bool = False
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0]
         raise DeviceError(f"device {device!r} cannot be used: {reason}; try --device cpu") from None
+    keep_freed_memory()
     count = resolve_threads(threads)
     torch.set_num_threads(count)
     return count

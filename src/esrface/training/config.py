@@ -72,9 +72,15 @@ class TrainConfig:
     mixup: float = 0.0
     """Share of the images that another one is mixed into (Zhang et al., 2018), votes alike: at a weight that
     is even in 0 to 0.5. Teachers see the mixture, as their students do."""
+    early_sizes: tuple[int, ...] = ()
+    """Sides of the pictures in the first parts of the schedule, which is divided evenly among them and the
+    network's own side, which comes last (progressive resizing, Tan & Le, 2021): small pictures cost less.
+    Validation is always at the network's own side, so that the first parts look worse than they are."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     degradation: Degradation = field(default_factory=Degradation)
     """Applied after teachers have looked."""
+    degrade_from: float = 0.0
+    """Share of the schedule after which pictures are made worse."""
 
     def save(self, path: Path) -> None:
         """Write as YAML."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from esrface.datasets.augment import augment, plain_view
-from esrface.datasets.degrade import degrade
+from esrface.datasets.degrade import Degradation, degrade
 from esrface.errors import DataError
 from esrface.networks.esr import ESR
 from esrface.training.config import TrainConfig
@@ -77,6 +77,8 @@ class Trainer:
             raise DataError(f"{given} advocate strengths for {needed} branches; give one each")
         if config.batch % ranks.size:
             raise DataError(f"a batch of {config.batch} cannot be dealt evenly to {ranks.size} processes")
+        if min(config.early_sizes, default=1) < 1:
+            raise DataError(f"early_sizes {list(config.early_sizes)}: a picture's side is 1 pixel or more")
         self.config = config
         self.device = device
         torch.backends.cudnn.benchmark = device.type == "cuda"
@@ -147,6 +149,13 @@ class Trainer:
         channels = self.network.config.input_channels
         return x.expand(-1, channels, -1, -1).contiguous(memory_format=ESR.layout)
 
+    def _pictures(self) -> tuple[int, Degradation]:
+        """Side of the coming epoch's pictures, and how they are made worse."""
+        config = self.config
+        sizes = (*config.early_sizes, self._size)
+        worse = self.done >= config.degrade_from * config.epochs
+        return sizes[self.done * len(sizes) // config.epochs], config.degradation if worse else Degradation()
+
     def _train_epoch(self, progress: Progress | None) -> Epoch:
         config = self.config
         seed = config.seed * 100_003 + self.done
@@ -154,15 +163,16 @@ class Trainer:
         torch.manual_seed(own)
         order = torch.randperm(len(self.faces), generator=torch.Generator().manual_seed(seed)).to(self.device)
         views = torch.Generator(device=self.device).manual_seed(own)
+        size, degradation = self._pictures()
         self.network.train()
         started = time.monotonic()
         losses = torch.zeros(self._steps_per_epoch, device=self.device)
         for step in range(self._steps_per_epoch):
             chosen = self._ranks.share(order[step * config.batch : (step + 1) * config.batch])
-            x = augment(self.faces.pixels[chosen], self._size, config.augmentation, *self._scale, views)
+            x = augment(self.faces.pixels[chosen], size, config.augmentation, *self._scale, views)
             x, votes = self._mixed(x, self.faces.targets[chosen], views)
             targets = self._targets(x, votes)
-            x = degrade(x, config.degradation, *self._scale, views)
+            x = degrade(x, degradation, *self._scale, views)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
                 logits = self._callable(self._input(x)).logits
             loss = ensemble_loss(logits.float(), targets, self._kept[chosen], self.adjustment, self._ranks)
