@@ -4,19 +4,22 @@
 
 The rival trains the same network on the same faces the way the original does: each picture goes through
 Pillow by itself (brightness, contrast, mirror, affine), in worker processes of a DataLoader, then float32.
-Ours is `esrface train`: augmentation of whole batches as tensor operations, memory in
-channels_last order, and with ``--precision auto`` bf16 where the processor computes in it. Both go from uint8
-faces in memory to a step of SGD. Rounds alternate, so that a machine whose speed drifts drifts for both; the
-median of the rounds counts. Faces are noise: speed does not depend on them. Needs the extra ``train``.
+Ours is `esrface train`: augmentation of whole batches as tensor operations, memory in channels_last order and
+kept once it is freed, and with ``--precision auto`` bf16 where the processor computes in it. Both go from
+uint8 faces in memory to a step of SGD. Rounds alternate, so that a machine whose speed drifts drifts for
+both; the median of the rounds counts. Faces are noise: speed does not depend on them. Needs the extra
+``train``.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import platform
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +32,7 @@ from esrface.datasets.jitter import Jitter
 from esrface.datasets.pools import FacePool
 from esrface.networks.config import NetworkConfig, network_config
 from esrface.networks.esr import ESR
+from esrface.training.memory import keep_freed_memory
 from esrface.training.protocols.config import ProtocolConfig
 from esrface.training.staged import StagedTrainer
 from esrface.training.stages import Pace, growth
@@ -36,6 +40,12 @@ from esrface.training.tasks import Emotions
 
 BATCH = 32
 WARM_UP = 4
+
+Side = Callable[[NetworkConfig, np.ndarray, np.ndarray, argparse.Namespace], Iterator[int]]
+"""One way to train."""
+
+_steps: Iterator[int]
+"""Of the side that this process is."""
 
 
 class PerImage(Dataset[tuple[torch.Tensor, int]]):
@@ -95,8 +105,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto", help="of ours; the rival's is fp32")
     parser.add_argument("--networks", nargs="+", default=["esr4-lab", "esr9-small", "esr9-published"])
+    parser.add_argument("--usual-memory", action="store_true", help="ours without keeping freed memory")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     print(
         f"{platform.machine()}, {arguments.device}, torch {torch.__version__}, {arguments.threads} threads, "
         f"rival with {arguments.workers} workers; batch {BATCH}, all branches; "
@@ -110,21 +120,35 @@ def main() -> None:
 
 
 def compare(shape: NetworkConfig, arguments: argparse.Namespace) -> Rates:
-    """Train both ways in turn."""
+    """Train both ways in turn, each in a process of its own: ours tells the C library how to keep memory."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as theirs, ProcessPoolExecutor(1, spawn) as ours:
+        theirs.submit(begin, rival, shape, arguments).result()
+        ours.submit(begin, staged, shape, arguments).result()
+        rates = Rates([], [])
+        for _ in range(arguments.rounds):
+            rates.theirs.append(theirs.submit(measure, arguments.seconds).result())
+            rates.ours.append(ours.submit(measure, arguments.seconds).result())
+    return rates
+
+
+def begin(side: Side, shape: NetworkConfig, arguments: argparse.Namespace) -> None:
+    """Make a process one of the sides, and let it take a few steps: nothing is measured that happens once."""
+    global _steps
+    torch.set_num_threads(arguments.threads)
+    if side is staged and not arguments.usual_memory:
+        keep_freed_memory()
     random = np.random.default_rng(1)
     size = (2_048, shape.input_size, shape.input_size, *((3,) if shape.input_channels == 3 else ()))
     faces = random.integers(0, 256, size, dtype=np.uint8)
-    labels = random.integers(0, 8, len(faces))
-    theirs = rival(shape, faces, labels, arguments)
-    ours = staged(shape, faces, labels, arguments)
-    # A few steps each, so that nothing is measured that happens once.
+    _steps = side(shape, faces, random.integers(0, 8, len(faces)), arguments)
     for _ in range(WARM_UP):
-        next(theirs), next(ours)
-    rates = Rates([], [])
-    for _ in range(arguments.rounds):
-        rates.theirs.append(rate(theirs, arguments.seconds))
-        rates.ours.append(rate(ours, arguments.seconds))
-    return rates
+        next(_steps)
+
+
+def measure(seconds: float) -> float:
+    """Images a second of the process's side."""
+    return rate(_steps, seconds)
 
 
 def rate(steps: Iterator[int], seconds: float) -> float:

@@ -213,6 +213,49 @@ def test_teachers_see_faces_before_they_become_worse_pictures_but_mixtures_as_th
     assert torch.allclose(mixed, plain.lerp(other, share.view(-1, 1, 1, 1)), atol=1e-2)
 
 
+def pictures_of_each_epoch(data: Path, config: TrainConfig) -> list[torch.Tensor]:
+    """What the network sees first in every epoch, (N, C, S, S)."""
+    faces = training_faces(data)
+    trainer = Trainer(build_network(config, faces), faces, config, torch.device("cpu"))
+    seen: list[torch.Tensor] = []
+    trainer.network.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
+    steps = len(faces) // config.batch
+    list(trainer.epochs())
+    return seen[::steps]
+
+
+def test_pictures_grow_over_the_schedule_and_become_worse_at_its_end(data: Path) -> None:
+    growing = replace(SHORT, epochs=7, early_sizes=(32, 40))
+    plain = pictures_of_each_epoch(data, growing)
+    assert [x.shape[-1] for x in plain] == [32, 32, 32, 40, 40, 48, 48]
+    noisy = replace(growing, degradation=Degradation(noise_probability=1.0, noise_deviation=(0.2, 0.3)))
+    late = pictures_of_each_epoch(data, replace(noisy, degrade_from=0.7))
+    assert [torch.equal(a, b) for a, b in zip(plain, late, strict=True)] == [True] * 5 + [False] * 2
+    assert not torch.equal(pictures_of_each_epoch(data, noisy)[0], plain[0])
+
+
+def test_a_run_goes_on_at_the_size_where_it_was_killed(data: Path, tmp_path: Path) -> None:
+    worse = Degradation(blur_probability=0.5, noise_probability=0.5)
+    config = replace(SHORT, epochs=3, early_sizes=(32, 40), degradation=worse, degrade_from=0.5)
+    train_ferplus(data, tmp_path / "whole", config)
+
+    def kill(epoch: int, done: int, _total: int) -> None:
+        if epoch == 3 and done > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_ferplus(data, tmp_path / "torn", config, progress=kill)
+    train_ferplus(data, tmp_path / "torn", config, resume=True)
+    assert curve(tmp_path / "torn") == curve(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("side", [-1, 0, 16])
+def test_a_size_that_the_network_cannot_take_is_refused(data: Path, tmp_path: Path, side: int) -> None:
+    with pytest.raises(DataError, match=f"early_sizes: the network takes no pictures of side {side}"):
+        train_ferplus(data, tmp_path / "run", replace(SHORT, early_sizes=(48, side)))
+    assert not (tmp_path / "run").exists()
+
+
 def test_limbs_start_where_they_are_told_and_each_has_its_teacher(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

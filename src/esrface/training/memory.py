@@ -14,8 +14,8 @@ _LARGEST = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Let the whole process reuse large blocks of freed memory; returns whether the C library can.
 
-    glibc maps each block of more than 32 MiB anew and gives it back when it is freed. The maps of a batch are
-    such blocks: the kernel would zero hundreds of MiB in every step of training on a CPU, a third of its time.
+    glibc maps each block of more than 32 MiB anew and gives it back when it is freed. The maps of a batch can
+    be such blocks, and the kernel would zero hundreds of MiB in every step of training on a CPU.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

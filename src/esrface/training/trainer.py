@@ -77,8 +77,6 @@ class Trainer:
             raise DataError(f"{given} advocate strengths for {needed} branches; give one each")
         if config.batch % ranks.size:
             raise DataError(f"a batch of {config.batch} cannot be dealt evenly to {ranks.size} processes")
-        if min(config.early_sizes, default=1) < 1:
-            raise DataError(f"early_sizes {list(config.early_sizes)}: a picture's side is 1 pixel or more")
         self.config = config
         self.device = device
         torch.backends.cudnn.benchmark = device.type == "cuda"
@@ -87,6 +85,7 @@ class Trainer:
         ranks.agree(self.network)
         self.averaged: ESR = copy.deepcopy(self.network).eval()
         """Running average of the weights."""
+        self._check_sizes()
         self.faces = faces.to(device)
         self._teachers = teachers
         self.log_prior = log_prior(self.faces.targets)
@@ -148,6 +147,16 @@ class Trainer:
     def _input(self, x: Tensor) -> Tensor:
         channels = self.network.config.input_channels
         return x.expand(-1, channels, -1, -1).contiguous(memory_format=ESR.layout)
+
+    @torch.no_grad()
+    def _check_sizes(self) -> None:
+        """Refuse sides of early pictures that the network cannot take."""
+        for side in self.config.early_sizes:
+            try:
+                self.averaged(self._input(torch.zeros(1, 1, side, side, device=self.device)))
+            except RuntimeError:
+                own = f"its own side is {self._size}"
+                raise DataError(f"early_sizes: the network takes no pictures of side {side}; {own}") from None
 
     def _pictures(self) -> tuple[int, Degradation]:
         """Side of the coming epoch's pictures, and how they are made worse."""
