@@ -85,6 +85,29 @@ def test_auto_needs_images_held_out(data: Path, tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "run").exists()
 
 
+def test_the_command_says_what_stands_on_the_card(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    SHORT.save(tmp_path / "recipe.yaml")
+    train = [
+        "train",
+        "ferplus",
+        "--data",
+        str(data),
+        "--recipe",
+        str(tmp_path / "recipe.yaml"),
+        "--epochs",
+        "1",
+    ]
+    told = ["--name", "ours", "--model-version", "2.1", "--description", "Drawn faces, nine views of them"]
+    assert main([*train, *told, "--out", str(tmp_path / "run")]) == 0, capsys.readouterr().err
+    with Recognizer(tmp_path / "run", detector="none") as recognizer:
+        card = recognizer.card
+    assert (card.name, card.version) == ("ours", "2.1")
+    assert card.description == "Drawn faces, nine views of them"
+
+
 def test_the_card_says_what_evaluation_finds(run: Path, data: Path) -> None:
     with Recognizer(run, detector="none") as recognizer:
         found = evaluate_ferplus(data, "valid", recognizer).to_dict()

