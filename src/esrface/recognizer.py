@@ -174,7 +174,16 @@ class Recognizer:
         """Like calling with each image in turn, while the faces of several images share calls of the network.
 
         ``images`` is read lazily and one image is held at a time, so memory stays flat.
+
+        Raises:
+            InputError: One image instead of several, or as for a call.
         """
+        shape = images.shape if isinstance(images, np.ndarray) else None
+        if isinstance(images, (str, bytes)) or (shape is not None and len(shape) != 4):
+            got = f"an array of shape {shape}" if shape is not None else repr(images)[:60]
+            raise InputError(
+                f"expected a list of images or one array (N, H, W, 3), got {got}: put one image into a list"
+            )
         found: list[list[Detection]] = []
 
         def located() -> Iterator[tuple[NDArray[np.uint8], Detection]]:

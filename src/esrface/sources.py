@@ -74,8 +74,9 @@ def find_images(
 
     Args:
         paths: The arguments.
-        exclude: Folders that are not walked into, such as an output folder inside the input. They need not
-            exist yet. An excluded folder that is itself an argument is walked.
+        exclude: Folders that are not walked into, such as an output folder inside the input, and that
+            patterns do not stand for. They need not exist yet. An excluded folder that is itself an argument
+            is walked.
     """
     excluded = frozenset(os.path.realpath(folder) for folder in exclude)
     arguments = [match for path in paths for match in _expand(os.fsdecode(path), excluded)]
@@ -229,7 +230,7 @@ def _matches(folder: str, parts: tuple[str, ...], excluded: frozenset[str]) -> I
             path = os.path.join(folder, name)
             if not fnmatch.fnmatch(name, part) or (name.startswith(".") and not part.startswith(".")):
                 continue
-            if not (rest and excluded and os.path.realpath(path) in excluded):
+            if not (excluded and os.path.realpath(path) in excluded):
                 yield from _matches(path, rest, excluded)
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -97,7 +98,10 @@ def run(entries: Mapping[str, Entry], argv: Sequence[str] | None) -> int:
     arguments = list(argv)
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in options
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, warnings.catch_warnings():
+        if not debug:
+            # On damaged pictures, which get a line of ours.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
         code = _guard(build_group(entries), arguments, interrupts, debug)
         problem = flush_standard_streams()
         if problem is None or code:

@@ -34,17 +34,17 @@ class GroupedOption(click.Option):
         self.heading = heading
 
     def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, Any]:
-        """What the command line says, unless it names no file: ``--save --mirror`` lacks a folder, and ``-``
-        is standard input or output to other programs."""
+        """What the command line says, unless it names no file: ``--save --mirror`` lacks a folder, ``-`` is
+        standard input or output to other programs, and ``""`` would be the folder one stands in."""
         value, source = super().consume_value(ctx, opts)
         options = {name for parameter in ctx.command.params for name in parameter.opts}
         for given in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(given, str) and given.startswith("--") and given in options:
                 what = self.metavar or "a value"
                 raise click.UsageError(f"{self.opts[-1]} needs {what}, and {given} is an option", ctx)
-            if given == "-" and isinstance(self.type, click.Path):
+            if given in ("-", "") and isinstance(self.type, click.Path):
                 writes = self.heading == OUTPUT and "--json" in options
-                instead = "; --json writes to standard output" if writes else ""
+                instead = "; --json writes to standard output" if writes and given else ""
                 raise click.UsageError(f"{self.opts[-1]} needs the name of a file or folder{instead}", ctx)
         return value, source
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain, islice
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -16,6 +18,8 @@ from rich.console import Console
 from esrface._names import printable
 from esrface.cli.app import DEBUG
 from esrface.cli.console import make_console, people
+from esrface.cli.guard import OutputGuard
+from esrface.cli.image_outputs import enter_sinks, picture_sinks
 from esrface.cli.options import resolve_detector, resolve_device
 from esrface.cli.picture_run import PictureRun, Tally, View
 from esrface.cli.progress import ProgressBar
@@ -23,33 +27,22 @@ from esrface.cli.running import (
     Options,
     counted,
     logging_to,
-    output_mode,
     print_failures,
     print_line,
-    settings_of,
 )
 from esrface.cli.streams import ReaderGone, print_json
 from esrface.cli.table import FaceTable
 from esrface.cli.windowed import make_screen, open_window, run_beside
+from esrface.errors import OutputError
 from esrface.images import DEFAULT_MAX_PIXELS
 from esrface.recognizer import Recognizer
-from esrface.report.facts import RunFacts
 from esrface.rows import picture_record
 from esrface.screen.feed import PictureFeed
 from esrface.screen.stage import Stage
 from esrface.sinks import (
-    AnnotatedPictures,
-    BranchSheets,
-    CsvRows,
-    EmotionSheets,
-    JsonlRows,
-    OriginalCsv,
-    ParquetRows,
     Picture,
-    PictureReport,
-    RunSettings,
-    Sink,
 )
+from esrface.sinks.folder import RECORD
 from esrface.sources import STDIN, PictureSource, find_images
 from esrface.threads import resolve_threads
 
@@ -67,12 +60,15 @@ INSTEAD = "--save DIR and --report FILE.html"
 
 def recognise_pictures(ctx: click.Context, options: Options) -> int:
     """Do what ``esrface image`` was asked to do; returns the exit code."""
-    paths = [*options["inputs"], *options["sources"]]
-    _check(paths, options)
+    given = [*options["inputs"], *options["sources"]]
+    _check(given, options)
+    paths = _without_outputs(given, options["save"])
     console = make_console()
     with ExitStack() as stack:
         stack.enter_context(logging_to(console, quiet=options["quiet"], debug=ctx.meta[DEBUG]))
         _mention_what_draws_nothing(options)
+        guard = OutputGuard(options, lambda: (source.name for source in _find(paths, options)))
+        guard.check()
         every_source = _find(paths, options)
         first = list(islice(every_source, 2))
         window = stack.enter_context(open_window(options, instead=INSTEAD)) if options["display"] else None
@@ -81,9 +77,11 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
         # Several pictures keep the threads busy with one each, which is faster than sharing one.
         workers = threads if len(first) > 1 else 1
         recognizer = stack.enter_context(_recognizer(options, threads=1 if workers > 1 else threads))
+        # By themselves: they are closed before the last lines say what was written.
+        outputs = stack.enter_context(ExitStack())
         run = PictureRun(
             recognizer,
-            _enter(_sinks(options, recognizer), stack),
+            enter_sinks(picture_sinks(options, recognizer, guard), outputs),
             [*_views(options, console, recognizer), *([PictureFeed(stage)] if window else [])],
             max_pixels=options["max_pixels"] or DEFAULT_MAX_PIXELS,
             abstain_below=options["abstain_below"],
@@ -100,17 +98,21 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
             progress.update(tally.pictures + tally.kept + len(tally.failures))
 
         work = partial(run.go, chain(first, every_source), workers=workers, after_each=after_each)
-        started = time.monotonic()
+        started, kept = time.monotonic(), True
         try:
-            if window is None:
-                work()
-            else:
-                run_beside(window, make_screen(options, recognizer), stage, work, run.halt)
+            with outputs:
+                if window is None:
+                    work()
+                else:
+                    run_beside(window, make_screen(options, recognizer), stage, work, run.halt)
         except ReaderGone:
             pass
+        except OutputError:
+            kept = False
+            raise
         finally:
             progress.close()
-            _report(console, run.tally, options, recognizer, time.monotonic() - started)
+            _report(console, run.tally, options, recognizer, time.monotonic() - started, written=kept)
     return run.tally.exit_code or (2 if people(console).failed else 0)
 
 
@@ -124,9 +126,6 @@ def _check(paths: Sequence[str], options: Options) -> None:
         raise click.UsageError(
             "--resume continues files: name them with --csv, --jsonl, --parquet, --save or -o"
         )
-    files = [options[name] for name in ("csv", "jsonl", "parquet", "report") if options[name]]
-    if len(set(files)) < len(files):
-        raise click.UsageError("two outputs name the same file: give each its own")
     if paths.count(STDIN) > 1:
         raise click.UsageError("- can be given once only: standard input holds one picture")
 
@@ -135,6 +134,14 @@ def _mention_what_draws_nothing(options: Options) -> None:
     given = [letter for letter, name in (("-g", "gradcam"), ("-b", "branch")) if options[name]]
     if given and not options["save"] and not options["display"]:
         _log.warning("%s: pictures are drawn with --save DIR or -d only", " and ".join(given))
+
+
+def _without_outputs(paths: Sequence[str], save: Path | None) -> Sequence[str]:
+    """The arguments without the folder of an earlier ``--save``, which the shell lists for ``folder/*``."""
+    if save is None or len(paths) < 2 or not (save / RECORD).is_file():
+        return paths
+    folder = os.path.realpath(save)
+    return [path for path in paths if os.path.realpath(path) != folder] or paths
 
 
 def _find(paths: Sequence[str], options: Options) -> Iterator[PictureSource]:
@@ -155,46 +162,6 @@ def _recognizer(options: Options, *, threads: int) -> Recognizer:
         max_faces=options["max_faces"],
         prior=options["prior"],
     )
-
-
-def _sinks(options: Options, recognizer: Recognizer) -> list[Sink]:
-    """The outputs in files; a picture's own files before its rows, which therefore say that it is done."""
-    settings, mode = RunSettings(settings_of(options, recognizer)), output_mode(options)
-    branches, abstain_below = recognizer.card.branches, options["abstain_below"]
-    sinks: list[Sink] = []
-    if options["report"]:
-        # First in, last out: the others are closed before the page is made.
-        facts = RunFacts.of(recognizer, settings.values)
-        sinks.append(PictureReport(options["report"], facts, recognizer, mode=mode))
-    if options["output"]:
-        sinks.append(OriginalCsv(options["output"], settings, mode=mode, branches=branches))
-    if options["save"]:
-        sinks.append(AnnotatedPictures(options["save"], settings, mode=mode, abstain_below=abstain_below))
-        if options["branch"] or options["gradcam"]:
-            sinks.append(BranchSheets(options["save"], settings, recognizer, mode=mode))
-        if options["gradcam"]:
-            sinks.append(EmotionSheets(options["save"], settings, recognizer, mode=mode))
-    for name, kind in (("csv", CsvRows), ("jsonl", JsonlRows), ("parquet", ParquetRows)):
-        if options[name]:
-            columns = branches if options["branches"] else 0
-            sinks.append(
-                kind(
-                    options[name],
-                    settings,
-                    mode=mode,
-                    branches=columns,
-                    abstain_below=abstain_below,
-                    emotions=recognizer.card.emotions,
-                )
-            )
-    return sinks
-
-
-def _enter(sinks: Sequence[Sink], stack: ExitStack) -> Sequence[Sink]:
-    """Open the outputs; those that refuse what exists come first, before a folder is made for nothing."""
-    for sink in sorted(sinks, key=lambda sink: not sink.shared):
-        stack.enter_context(sink)
-    return sinks
 
 
 def _views(options: Options, console: Console, recognizer: Recognizer) -> list[View]:
@@ -230,8 +197,16 @@ def _wants_progress(options: Options) -> bool:
     return not options["quiet"] and not mixed
 
 
-def _report(console: Console, tally: Tally, options: Options, recognizer: Recognizer, seconds: float) -> None:
-    """What failed, one line each, and a summary."""
+def _report(
+    console: Console,
+    tally: Tally,
+    options: Options,
+    recognizer: Recognizer,
+    seconds: float,
+    *,
+    written: bool,
+) -> None:
+    """What failed, one line each, and a summary; ``written``: whether all outputs are there."""
     failures = tally.failures
     print_failures(console, failures, alone=not tally.pictures + tally.kept)
     if options["quiet"] or options["as_json"] or not tally.pictures + tally.kept:
@@ -248,6 +223,6 @@ def _report(console: Console, tally: Tally, options: Options, recognizer: Recogn
     print_line(console, ", ".join(parts), style="dim")
     if "circumplex" in tally.affect_sources:
         print_line(console, "valence and arousal are read out of the emotions (circumplex)", style="dim")
-    written = [printable(options[name]) for name in RESULTS if options[name]]
-    if written:
-        print_line(console, f"written: {', '.join(written)}", style="dim")
+    names = [printable(options[name]) for name in RESULTS if options[name]]
+    if names and written:
+        print_line(console, f"written: {', '.join(names)}", style="dim")

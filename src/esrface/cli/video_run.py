@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +18,7 @@ from esrface.cli.app import DEBUG
 from esrface.cli.clip_run import ClipRun, ClipTally, View
 from esrface.cli.clips import GivenClip
 from esrface.cli.console import make_console, people
+from esrface.cli.guard import ROW_SINKS, OutputGuard
 from esrface.cli.options import resolve_detector, resolve_device
 from esrface.cli.running import (
     Options,
@@ -37,18 +36,14 @@ from esrface.cli.video_views import FrameJson, FrameTable
 from esrface.cli.windowed import make_screen, open_window, run_beside
 from esrface.detection import create_detector
 from esrface.errors import OutputError
-from esrface.outputs import refuse_existing
 from esrface.recognizer import Recognizer
 from esrface.report.facts import RunFacts
 from esrface.screen.feed import ClipFeed
 from esrface.screen.stage import Stage
 from esrface.sinks import (
     AnnotatedVideo,
-    CsvRows,
     FrameSink,
-    JsonlRows,
     OriginalVideoCsv,
-    ParquetRows,
     RunSettings,
     VideoReport,
 )
@@ -60,10 +55,7 @@ from esrface.video.sources import PICTURE_RATE, STALL_S
 
 _log = logging.getLogger("esrface")
 
-FILES = ("csv", "jsonl", "parquet", "save_video", "report")
-"""Options that name an output file for all clips."""
-
-RESULTS = (*FILES, "output")
+RESULTS = ("csv", "jsonl", "parquet", "save_video", "report", "output")
 """Options that name outputs."""
 
 INSTEAD = "--save-video FILE.mp4 and --report FILE.html"
@@ -85,7 +77,7 @@ def recognise_clips(
     console = make_console()
     with ExitStack() as stack:
         stack.enter_context(logging_to(console, quiet=options["quiet"], debug=ctx.meta[DEBUG]))
-        _refuse_outputs(clips, options)
+        _check_outputs(clips, options)
         window = stack.enter_context(open_window(options, instead=INSTEAD)) if options["display"] else None
         stage = Stage()
         recognizer = stack.enter_context(_recognizer(options))
@@ -109,7 +101,7 @@ def recognise_clips(
             with run:
                 run.go(clips)
 
-        started = time.monotonic()
+        started, kept = time.monotonic(), True
         try:
             if window is None:
                 work()
@@ -117,9 +109,12 @@ def recognise_clips(
                 run_beside(window, make_screen(options, recognizer), stage, work, run.halt)
         except ReaderGone:
             pass
+        except OutputError:
+            kept = False
+            raise
         finally:
             progress.close()
-            _report(console, run.tally, options, recognizer, time.monotonic() - started)
+            _report(console, run.tally, options, recognizer, time.monotonic() - started, written=kept)
     return run.tally.exit_code or (2 if people(console).failed else 0)
 
 
@@ -135,30 +130,16 @@ def _check(clips: Sequence[GivenClip], options: Options) -> None:
         raise click.UsageError("--resume continues files: name them with --csv, --jsonl, --parquet or -o")
     if options["save_video"] and len(clips) > 1:
         raise click.UsageError("--save-video writes one video: give one source")
-    paths = [os.path.realpath(options[name]) for name in FILES if options[name]]
-    if len(set(paths)) < len(paths):
-        raise click.UsageError("two outputs name the same file: give each its own")
     if sum(clip.source == "-" for clip in clips) > 1:
         raise click.UsageError("- can be given once only: standard input holds one video")
 
 
-def _refuse_outputs(clips: Sequence[GivenClip], options: Options) -> None:
-    """Refuse what exists, and inputs as outputs, before anything is written."""
-    inputs = [clip.path for clip in clips if clip.path is not None]
-    outputs: list[Path] = [options[name] for name in FILES if options[name]]
-    if options["output"]:
-        outputs += clip_outputs(options["output"], [clip.place for clip in clips])
-    for output in outputs:
-        if any(_is_same(output, path) for path in inputs):
-            raise OutputError(f"cannot write {printable(output)}: it is an input of this run")
-        refuse_existing(output, overwrite=output_mode(options) != "refuse", resumable=True)
-
-
-def _is_same(output: Path, path: Path) -> bool:
-    try:
-        return output.exists() and output.samefile(path)
-    except OSError:
-        return False
+def _check_outputs(clips: Sequence[GivenClip], options: Options) -> None:
+    """Refuse what exists, inputs as outputs, and one file for two outputs, before anything is written."""
+    inputs = [str(clip.path) for clip in clips if clip.path is not None]
+    folder = options["output"]
+    each = clip_outputs(folder, [clip.place for clip in clips]) if folder else []
+    OutputGuard(options, lambda: inputs).check(each)
 
 
 def _recognizer(options: Options) -> Recognizer:
@@ -243,7 +224,7 @@ def _sinks(options: Options, recognizer: Recognizer, *, clips: int) -> list[Fram
         sinks.append(VideoReport(options["report"], facts, recognizer, mode=mode, clips=clips))
     if options["output"]:
         sinks.append(OriginalVideoCsv(options["output"], settings, mode=mode, branches=branches))
-    for name, kind in (("csv", CsvRows), ("jsonl", JsonlRows), ("parquet", ParquetRows)):
+    for name, kind in ROW_SINKS.items():
         if options[name]:
             sinks.append(
                 kind(
@@ -285,9 +266,15 @@ def _wants_progress(options: Options) -> bool:
 
 
 def _report(
-    console: Console, tally: ClipTally, options: Options, recognizer: Recognizer, seconds: float
+    console: Console,
+    tally: ClipTally,
+    options: Options,
+    recognizer: Recognizer,
+    seconds: float,
+    *,
+    written: bool,
 ) -> None:
-    """What failed, one line each, and a summary."""
+    """What failed, one line each, and a summary; ``written``: whether all outputs are there."""
     print_failures(console, tally.failures, alone=not tally.frames + tally.kept)
     if options["quiet"] or options["as_json"] or not tally.frames + tally.kept:
         return
@@ -304,9 +291,9 @@ def _report(
         print_line(console, done, style="dim")
     if "circumplex" in tally.affect_sources:
         print_line(console, "valence and arousal are read out of the emotions (circumplex)", style="dim")
-    written = [printable(options[name]) for name in RESULTS if options[name]]
-    if written:
-        print_line(console, f"written: {', '.join(written)}", style="dim")
+    names = [printable(options[name]) for name in RESULTS if options[name]]
+    if names and written:
+        print_line(console, f"written: {', '.join(names)}", style="dim")
 
 
 def _summary(tally: ClipTally, options: Options) -> list[str]:

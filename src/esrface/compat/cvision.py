@@ -14,6 +14,7 @@ import threading
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -129,7 +130,7 @@ def recognize_facial_expression(
 
 
 def _recognizer(model: str | Path | None, on_gpu: bool, method: int | None) -> Recognizer:
-    if method not in DETECTORS:
+    if not isinstance(method, (int, NoneType)) or method not in DETECTORS:
         raise InputError(
             f"face_detection_method is 1 (dlib, faster), 2 (dlib), 3 (Haar cascade) or None, got {method!r}"
         )

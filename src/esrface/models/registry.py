@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def resolve_model(model: str | Path | None = None) -> ModelFile:
             raise ModelError(
                 f"the default model '{model}' is missing from this installation: reinstall esrface"
             )
+    if not isinstance(model, (str, os.PathLike)) or not str(model):
+        raise ModelError(f"expected the name of a model, a file or a folder, got {model!r}")
     if str(model) in shipped_names():
         return _with_card(WEIGHTS / f"{model}.onnx", WEIGHTS / f"{model}.json")
     path = installed_folder(str(model)) or Path(model)

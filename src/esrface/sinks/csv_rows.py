@@ -28,12 +28,13 @@ class CsvRows(RowSink):
         """The path with escapes."""
         return super().key(source).encode("utf-8", "backslashreplace").decode("utf-8")
 
-    def places(self, file: TextIO) -> Iterator[tuple[str, int]]:
-        """The first two cells of each row after the header."""
+    def places(self, file: TextIO) -> Iterator[tuple[str, int, int]]:
+        """Source, frame and face of each row after the header."""
+        face = self.columns.index("face")
         rows = csv.reader(file)
         next(rows, None)
         for cells in rows:
-            yield cells[0], int(cells[1])
+            yield cells[0], int(cells[1]), int(cells[face] or 0)
 
 
 def _line(cells: Sequence[object]) -> str:

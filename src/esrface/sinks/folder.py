@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from types import TracebackType
+from typing import Any
 
 from esrface._names import printable
 from esrface.errors import OutputError
-from esrface.outputs import OutputNames, clear_left_over, make_folder, refuse_existing, write_whole
+from esrface.outputs import (
+    OutputNames,
+    clear_left_over,
+    make_folder,
+    output_errors,
+    refuse_existing,
+    write_whole,
+)
 from esrface.sinks.base import Picture, RunSettings, check_resumable, read_record, write_record
 
 RECORD = ".esrface.json"
 """Hidden file in an output folder that keeps the settings of the run, so that it can be resumed."""
 
+BEGUN = "begun"
+"""Key of the record: when the first run with its settings began."""
 
-def prepare_folder(folder: Path, settings: RunSettings, mode: str) -> None:
+
+def prepare_folder(folder: Path, settings: RunSettings, mode: str) -> int:
     """Make an output folder and keep the settings of the run in it.
+
+    Returns:
+        When the first run with these settings began here, in nanoseconds by the clock that stamps files: what
+        is older was made by somebody else, or with other settings.
 
     Raises:
         OutputError: It cannot be made, or holds results of other settings and is to be resumed.
@@ -27,11 +43,33 @@ def prepare_folder(folder: Path, settings: RunSettings, mode: str) -> None:
     if mode == "resume" and (before is not None or any(folder.iterdir())):
         check_resumable(folder, before, record)
         clear_left_over(folder)
-    elif mode == "refuse" and before is not None and before["settings"] != record["settings"]:
-        # Results of other settings stay in the folder beside this run's: it cannot be resumed.
-        write_record(kept, {**record, "settings": {"mixed": True}})
-    else:
-        write_record(kept, record)
+    if before is not None and before["settings"] == record["settings"]:
+        return _begun(before)
+    write_record(kept, record)
+    with output_errors(kept):
+        begun = kept.stat().st_mtime_ns
+    write_record(kept, {**record, BEGUN: begun})
+    return begun
+
+
+def is_older(path: Path, begun: int) -> bool:
+    """Whether a file was there already when a run began."""
+    with output_errors(path):
+        return path.stat().st_mtime_ns < begun
+
+
+def refuse_older(path: Path, begun: int) -> None:
+    """OutputError if the file cannot be a result of the run that is resumed."""
+    if is_older(path, begun):
+        raise OutputError(
+            f"cannot resume {printable(path)}: it was there before the run began (--overwrite replaces it)"
+        )
+
+
+def _begun(record: Mapping[str, Any]) -> int:
+    # Records of earlier versions do not tell.
+    begun = record.get(BEGUN)
+    return begun if isinstance(begun, int) else 0
 
 
 class FolderSink(ABC):
@@ -41,6 +79,8 @@ class FolderSink(ABC):
         folder: Made, with its parents, when the sink is entered.
         settings: The run's settings, for resuming.
         mode: One of ``esrface.sinks.MODES``.
+        taken: Names that are taken in the folder, where several sinks share it.
+        guard: Raises OutputError for a path that must not be written to.
 
     Raises (when entered):
         OutputError: The folder cannot be made, or holds results of other settings and is to be resumed.
@@ -49,11 +89,21 @@ class FolderSink(ABC):
     needs_image = False
     shared = False
 
-    def __init__(self, folder: Path, settings: RunSettings, *, mode: str = "refuse") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: RunSettings,
+        *,
+        mode: str = "refuse",
+        taken: OutputNames | None = None,
+        guard: Callable[[Path], None] | None = None,
+    ) -> None:
         self.folder = folder
-        self.taken = OutputNames()
+        self.taken = OutputNames() if taken is None else taken
         self._settings = settings
         self._mode = mode
+        self._guard = guard
+        self._begun = 0
         self._targets: dict[PurePath, Path] = {}
 
     @abstractmethod
@@ -65,7 +115,7 @@ class FolderSink(ABC):
         """Content of the picture's file, whose name ends in ``suffix`` (lower case, with its dot)."""
 
     def __enter__(self) -> FolderSink:
-        prepare_folder(self.folder, self._settings, self._mode)
+        self._begun = prepare_folder(self.folder, self._settings, self._mode)
         return self
 
     def __exit__(
@@ -80,9 +130,13 @@ class FolderSink(ABC):
             raise OutputError(
                 f"cannot write {printable(target)}: it is the picture itself; choose another folder"
             )
+        if self._guard is not None:
+            self._guard(target)
         if self._mode == "resume" and target.is_file():
+            refuse_older(target, self._begun)
             return False
-        refuse_existing(target, overwrite=self._mode == "overwrite", resumable=True)
+        resumable = target.is_file() and not is_older(target, self._begun)
+        refuse_existing(target, overwrite=self._mode == "overwrite", resumable=resumable)
         self._targets[place] = target
         return True
 

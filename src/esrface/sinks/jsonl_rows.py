@@ -23,8 +23,8 @@ class JsonlRows(RowSink):
             json.dumps(row, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n" for row in rows
         )
 
-    def places(self, file: TextIO) -> Iterator[tuple[str, int]]:
-        """``source`` and ``frame`` of each row."""
+    def places(self, file: TextIO) -> Iterator[tuple[str, int, int]]:
+        """``source``, ``frame`` and ``face`` of each row."""
         for line in file:
             row = json.loads(line)
-            yield str(row["source"]), int(row["frame"])
+            yield str(row["source"]), int(row["frame"]), int(row["face"] or 0)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from esrface.outputs import OutputNames, RowFile, drop_torn_row, output_errors
 from esrface.results import Face
 from esrface.sinks.base import Picture, RunSettings
-from esrface.sinks.folder import FolderSink, prepare_folder
+from esrface.sinks.folder import FolderSink, prepare_folder, refuse_older
 from esrface.sinks.frames import Clip
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class OriginalCsv(FolderSink):
     A second picture of the same name (``a.jpg``, ``a.png``) keeps its suffix: ``a.png.csv``.
     """
 
-    def __init__(self, folder: Path, settings: RunSettings, *, branches: int, mode: str = "refuse") -> None:
-        super().__init__(folder, settings, mode=mode)
+    def __init__(self, folder: Path, settings: RunSettings, *, branches: int, **options: Any) -> None:
+        super().__init__(folder, settings, **options)
         self._branches = branches
 
     def name(self, place: PurePath) -> PurePath:
@@ -65,12 +65,13 @@ class OriginalVideoCsv:
         self._settings = settings
         self._branches = branches
         self._mode = mode
+        self._begun = 0
         self._names = OutputNames()
         self._outputs: dict[PurePath, Path] = {}
         self._file: RowFile | None = None
 
     def __enter__(self) -> OriginalVideoCsv:
-        prepare_folder(self._folder, self._settings, self._mode)
+        self._begun = prepare_folder(self._folder, self._settings, self._mode)
         return self
 
     def __exit__(
@@ -87,11 +88,12 @@ class OriginalVideoCsv:
         return self._outputs[place]
 
     def done(self, source: str, place: PurePath, whole: int) -> int:
-        """How many whole rows the clip's file has."""
+        """How many whole rows the clip's file has; OutputError if it is no result of this run."""
         del source, whole
         path = self.output(place)
         if not path.is_file():
             return 0
+        refuse_older(path, self._begun)
         drop_torn_row(path)
         with output_errors(path), path.open("rb") as file:
             return max(0, sum(1 for _ in file) - 1)

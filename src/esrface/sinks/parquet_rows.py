@@ -48,7 +48,7 @@ class ParquetRows(JsonlRows):
         load_pyarrow()
         self.target = path
         self._whole_log = -1
-        super().__init__(path.with_name(f"{path.name}.rows.jsonl"), settings, mode=mode, **options)
+        super().__init__(_log_of(path), settings, mode=mode, **options)
 
     def __enter__(self) -> ParquetRows:
         if self.target.exists() and not self.target.is_file() and not self.target.is_dir():
@@ -74,6 +74,16 @@ class ParquetRows(JsonlRows):
             with suppress(OSError):
                 left.unlink(missing_ok=True)
 
+    @staticmethod
+    def files(path: Path) -> tuple[Path, ...]:
+        """The file, and the log that there is until it is whole."""
+        return path, _log_of(path)
+
+    @staticmethod
+    def record(path: Path) -> Path:
+        """Of the log."""
+        return JsonlRows.record(_log_of(path))
+
     def output(self, place: PurePath) -> Path:
         """The file, for all clips."""
         del place
@@ -83,10 +93,10 @@ class ParquetRows(JsonlRows):
         """The path with escapes: Parquet has no text that is no UTF-8."""
         return _escaped(super().key(source))
 
-    def places(self, file: TextIO) -> Iterator[tuple[str, int]]:
-        """``source`` and ``frame`` of each row."""
-        for source, frame in super().places(file):
-            yield _escaped(source), frame
+    def places(self, file: TextIO) -> Iterator[tuple[str, int, int]]:
+        """``source``, ``frame`` and ``face`` of each row."""
+        for source, frame, face in super().places(file):
+            yield _escaped(source), frame, face
 
     def encode(self, rows: Sequence[Row]) -> str:
         """One line a row, as it will stand in the file."""
@@ -119,6 +129,10 @@ class ParquetRows(JsonlRows):
         except (pyarrow.ArrowException, ValueError):
             raise OutputError(f"cannot resume {name}: it is no Parquet file of ours") from None
         self._whole_log = self.path.stat().st_size
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.rows.jsonl")
 
 
 def load_pyarrow() -> ModuleType:

@@ -37,9 +37,9 @@ class AnnotatedPictures(FolderSink):
     needs_image = True
 
     def __init__(
-        self, folder: Path, settings: RunSettings, *, mode: str = "refuse", abstain_below: float | None = None
+        self, folder: Path, settings: RunSettings, *, abstain_below: float | None = None, **options: Any
     ) -> None:
-        super().__init__(folder, settings, mode=mode)
+        super().__init__(folder, settings, **options)
         self._abstain_below = abstain_below
 
     def name(self, place: PurePath) -> PurePath:

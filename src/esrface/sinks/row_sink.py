@@ -68,6 +68,7 @@ class RowSink(ABC):
         self._file: RowFile | None = None
         self._source = ""
         self._done: dict[str, int] = {}
+        self._asked: dict[str, int] = {}
         self._last: tuple[str, int] | None = None
         self._last_rows = 0
 
@@ -80,8 +81,18 @@ class RowSink(ABC):
         """What stands before the rows."""
 
     @abstractmethod
-    def places(self, file: TextIO) -> Iterable[tuple[str, int]]:
-        """The source (as ``key`` gives it) and frame of each of a file's rows."""
+    def places(self, file: TextIO) -> Iterable[tuple[str, int, int]]:
+        """Source (as ``key`` gives it), frame and face of each of a file's rows; face 0 if it has none."""
+
+    @staticmethod
+    def files(path: Path) -> tuple[Path, ...]:
+        """All files of rows that the sink makes for ``path``."""
+        return (path,)
+
+    @staticmethod
+    def record(path: Path) -> Path:
+        """The file that keeps the settings beside the rows in ``path``."""
+        return path.with_name(f"{path.name}.meta.json")
 
     def key(self, source: str) -> str:
         """How a source's path reads once it has been through the file."""
@@ -110,8 +121,11 @@ class RowSink(ABC):
             self._file.__exit__(kind, error, trace)
 
     def wants(self, source: str, place: PurePath) -> bool:
-        """Whether the file lacks rows of this picture."""
-        return not self.done(source, place, 0)
+        """Whether the file lacks rows of this picture; one that is given twice has its rows twice."""
+        key = self.key(source)
+        before = self._asked.get(key, 0)
+        self._asked[key] = before + 1
+        return before >= self.done(source, place, 0)
 
     def write(self, picture: Picture) -> None:
         """Append the rows of a picture: one a face, or one without a face's values."""
@@ -174,8 +188,9 @@ class RowSink(ABC):
         drop_torn_row(self.path, quoted=self.quoted)
         with output_errors(self.path), self.path.open(encoding="utf-8", errors="replace", newline="") as file:
             try:
-                for place in self.places(file):
-                    if place != self._last:
+                for source, frame, face in self.places(file):
+                    place = source, frame
+                    if place != self._last or not face:
                         self._done[place[0]] = self._done.get(place[0], 0) + 1
                         self._last, self._last_rows = place, 0
                     self._last_rows += 1
@@ -187,4 +202,4 @@ class RowSink(ABC):
 
     @property
     def _meta(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.meta.json")
+        return RowSink.record(self.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -22,10 +23,8 @@ class BranchSheets(FolderSink):
     needs_image = True
     suffix = ".branches.png"
 
-    def __init__(
-        self, folder: Path, settings: RunSettings, recognizer: Recognizer, *, mode: str = "refuse"
-    ) -> None:
-        super().__init__(folder, settings, mode=mode)
+    def __init__(self, folder: Path, settings: RunSettings, recognizer: Recognizer, **options: Any) -> None:
+        super().__init__(folder, settings, **options)
         self._recognizer = recognizer
 
     def name(self, place: PurePath) -> PurePath:
