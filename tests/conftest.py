@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from esrface.cli import main
 from esrface.emotions import EMOTIONS
 
 # Before torch is loaded: its threads sleep while they wait, or tiny networks take minutes on a busy machine.
@@ -25,6 +26,8 @@ os.environ["ESRFACE_MODELS"] = str(Path(__file__).parent / "no-such-folder")
 BRANCHES = 9
 SIZE = 48
 ModelFactory = Callable[..., Path]
+Run = Callable[..., int]
+"""A command with some arguments given; takes the others and returns the exit code."""
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +50,19 @@ def make_model(tmp_path: Path) -> ModelFactory:
         return write_model(folder, **options)
 
     return make
+
+
+@pytest.fixture
+def image(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """``esrface image`` in a folder of its own, on the small model; whole pictures count as faces."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*arguments: str | Path, detector: str | None = "none") -> int:
+        chosen = ["--detector", detector] if detector else []
+        return main(["image", "--model", str(tiny_model), *chosen, *map(str, arguments)])
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from esrface.datasets.ferplus import SPLIT_FOLDERS, VOTE_COLUMNS
 from esrface.emotions import EMOTIONS
@@ -57,6 +58,13 @@ def drawn_face(emotion: str, seed: int, size: int = 48) -> np.ndarray:
     cv2.polylines(canvas, [points], False, 40, max(1, opening * scale))
     noisy = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(float)
     return np.clip(noisy + random.normal(0, 4, noisy.shape), 0, 255).astype(np.uint8)
+
+
+def draw(path: Path, seed: int = 0, emotion: str = "Happy") -> Path:
+    """Save a drawn face; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(drawn_face(emotion, seed)).save(path)
+    return path
 
 
 def vote_row(emotion: str, votes: int = 10) -> list[int]:

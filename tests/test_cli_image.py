@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +16,13 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from drawn import drawn_face
+from conftest import Run
+from drawn import draw, drawn_face
 from esrface import Recognizer
 from esrface._ordered import ordered_map
 from esrface.cli import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-
-Run = Callable[..., int]
-
-
-@pytest.fixture
-def image(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """``esrface image`` in a folder of its own, on the small model; whole pictures count as faces."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-    def run(*arguments: str | Path, detector: str | None = "none") -> int:
-        chosen = ["--detector", detector] if detector else []
-        return main(["image", "--model", str(tiny_model), *chosen, *map(str, arguments)])
-
-    return run
-
-
-def draw(path: Path, seed: int = 0, emotion: str = "Happy") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(drawn_face(emotion, seed)).save(path)
-    return path
 
 
 def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

@@ -226,7 +226,7 @@ def test_a_model_is_loaded_once_for_all_threads(
     assert loaded == ["auto", "haar"]
 
 
-@pytest.mark.parametrize("method", [0, 4, "3", -1])
+@pytest.mark.parametrize("method", [0, 4, "3", -1, []])
 def test_other_methods_do_not_exist(method: object) -> None:
     with pytest.raises(InputError, match="face_detection_method is 1"):
         cvision.recognize_facial_expression(np.zeros((9, 9, 3), np.uint8), False, method)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,12 @@ def test_a_shipped_name_means_the_model_even_beside_a_file_of_that_name(
     (tmp_path / "zebra").mkdir()
     monkeypatch.chdir(tmp_path)
     assert resolve_model("zebra").path == shipped / "zebra.onnx"
+
+
+@pytest.mark.parametrize("model", [5, "", ["esr9-fer"]])
+def test_what_is_no_name_and_no_path(model: Any) -> None:
+    with pytest.raises(ModelError, match="expected the name of a model, a file or a folder, got"):
+        resolve_model(model)
 
 
 def test_paths(make_model: ModelFactory, tmp_path: Path) -> None:

@@ -386,6 +386,14 @@ def test_a_pickled_copy_looks_at_the_hash_again(make_model: ModelFactory) -> Non
         pickle.loads(pickled)
 
 
+def test_one_picture_is_not_several(recognizer: Recognizer, face_picture: Image) -> None:
+    with pytest.raises(InputError, match=r"got an array of shape \(512, 512, 3\): put one image into a list"):
+        recognizer.recognize_many(face_picture)
+    with pytest.raises(InputError, match=r"got 'photo\.jpg': put one image into a list"):
+        recognizer.recognize_many("photo.jpg")
+    assert len(recognizer.recognize_many(np.stack([face_picture] * 2))) == 2
+
+
 def test_a_closed_recognizer_says_so(tiny_model: Path, face_picture: Image) -> None:
     with Recognizer(tiny_model, detector="none") as recognizer:
         assert len(recognizer(face_picture)) == 1
