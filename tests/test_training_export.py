@@ -24,6 +24,7 @@ from esrface.evaluation.ferplus import evaluate_ferplus  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
 from esrface.networks.onnx_export import to_onnx  # noqa: E402
 from esrface.preprocess import to_input  # noqa: E402
+from esrface.training import export  # noqa: E402
 from esrface.training.config import TrainConfig  # noqa: E402
 from esrface.training.export import ExportOptions, export_ferplus_run, verify  # noqa: E402
 from esrface.training.ferplus import train_ferplus  # noqa: E402
@@ -106,6 +107,24 @@ def test_the_command_says_what_stands_on_the_card(
         card = recognizer.card
     assert (card.name, card.version) == ("ours", "2.1")
     assert card.description == "Drawn faces, nine views of them"
+
+
+def test_a_run_that_cannot_be_exported_stays_and_says_so(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def costly(change: float, images: int) -> None:
+        raise ModelError("int8 would cost 50 points of validation accuracy, 0.2 are allowed: use fp16")
+
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    monkeypatch.setattr(export, "check_loss", costly)
+    replace(SHORT, epochs=1).save(tmp_path / "recipe.yaml")
+    train = ["train", "ferplus", "--data", str(data), "--recipe", str(tmp_path / "recipe.yaml")]
+    train += ["--out", str(tmp_path / "run"), "--model-precision"]
+    assert main([*train, "int8"]) == 2
+    assert "use fp16 (what was trained stays: --resume goes on from here)" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "model.onnx").exists()
+    assert main([*train, "fp16", "--resume"]) == 0
+    assert (tmp_path / "run" / "model.onnx").exists()
 
 
 def test_the_card_says_what_evaluation_finds(run: Path, data: Path) -> None:

@@ -23,7 +23,7 @@ from esrface.cli.training import (
     schedule_options,
     tensorboard_option,
 )
-from esrface.errors import InputError
+from esrface.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from esrface.training.ferplus import Validation
@@ -197,7 +197,10 @@ def command(
         share=share,
         precision=model_precision,
     )
-    model = export_ferplus_run(out, data, options)
+    try:
+        model = export_ferplus_run(out, data, options)
+    except ModelError as error:
+        raise ModelError(f"{error} (what was trained stays: --resume goes on from here)") from error
     best = model.card.scores[0]
     console.print(
         f"{out}: accuracy {best['accuracy']:.2%}, mean recall {best['mean_recall']:.2%} on {best['images']} "
