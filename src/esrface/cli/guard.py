@@ -33,7 +33,7 @@ class OutputGuard:
     """
 
     def __init__(self, options: Options, inputs: Callable[[], Iterable[str]]) -> None:
-        self._overwrite = output_mode(options) != "refuse"
+        self._mode = output_mode(options)
         self._list_inputs = inputs
         self._files: list[Path] = []
         records: list[Path] = []
@@ -57,13 +57,15 @@ class OutputGuard:
             raise click.UsageError("two outputs name the same file: give each its own")
         for path in (*self._files, *more):
             self._keep_inputs(path)
-            refuse_existing(path, overwrite=self._overwrite, resumable=True)
+            refuse_existing(path, overwrite=self._mode != "refuse", resumable=True)
 
     def __call__(self, output: Path) -> None:
         """Look at a file of one picture; OutputError if it is an input, or an output of the whole run."""
         if same_file_key(output.name) in self._names and _real(output) in self._taken:
             raise OutputError(f"cannot write {printable(output)}: it is another output of this run")
-        self._keep_inputs(output)
+        # What is there already stays when a run is resumed.
+        if self._mode != "resume":
+            self._keep_inputs(output)
 
     def _keep_inputs(self, output: Path) -> None:
         with suppress(OSError):
@@ -77,7 +79,8 @@ class OutputGuard:
         found = set()
         for path in self._list_inputs():
             with suppress(OSError):
-                status = Path(path).stat()
+                # A Path for each of many takes longer than the question.
+                status = os.stat(path)  # noqa: PTH116
                 found.add((status.st_dev, status.st_ino))
         return found
 

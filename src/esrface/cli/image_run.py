@@ -23,13 +23,7 @@ from esrface.cli.image_outputs import enter_sinks, picture_sinks
 from esrface.cli.options import resolve_detector, resolve_device
 from esrface.cli.picture_run import PictureRun, Tally, View
 from esrface.cli.progress import ProgressBar
-from esrface.cli.running import (
-    Options,
-    counted,
-    logging_to,
-    print_failures,
-    print_line,
-)
+from esrface.cli.running import Options, counted, logging_to, print_failures, print_line
 from esrface.cli.streams import ReaderGone, print_json
 from esrface.cli.table import FaceTable
 from esrface.cli.windowed import make_screen, open_window, run_beside
@@ -39,9 +33,7 @@ from esrface.recognizer import Recognizer
 from esrface.rows import picture_record
 from esrface.screen.feed import PictureFeed
 from esrface.screen.stage import Stage
-from esrface.sinks import (
-    Picture,
-)
+from esrface.sinks import Picture
 from esrface.sinks.folder import RECORD
 from esrface.sources import STDIN, PictureSource, find_images
 from esrface.threads import resolve_threads

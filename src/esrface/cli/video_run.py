@@ -40,13 +40,7 @@ from esrface.recognizer import Recognizer
 from esrface.report.facts import RunFacts
 from esrface.screen.feed import ClipFeed
 from esrface.screen.stage import Stage
-from esrface.sinks import (
-    AnnotatedVideo,
-    FrameSink,
-    OriginalVideoCsv,
-    RunSettings,
-    VideoReport,
-)
+from esrface.sinks import AnnotatedVideo, FrameSink, OriginalVideoCsv, RunSettings, VideoReport
 from esrface.sinks.original_csv import clip_outputs
 from esrface.threads import resolve_threads
 from esrface.video import DETECTION_SIZE, Frame, Video, open_video
