@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import PIL.Image
@@ -12,6 +14,7 @@ import pytest
 from conftest import Run
 from drawn import draw
 from esrface.cli import main
+from processes import PATIENCE_S
 
 
 def sources(path: str | Path) -> list[str]:
@@ -220,3 +223,54 @@ def test_clips_and_their_own_files_do_not_share_one(
     assert main([*command, "--overwrite"]) == 2
     assert "two outputs name the same file" in capsys.readouterr().err
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("given", ["seq", "seq/i_%d.png", "seq/*.png"])
+def test_a_clip_of_pictures_does_not_lose_one(
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(3):
+        draw(Path(f"seq/i_{number}.png"), number)
+    before = Path("seq/i_1.png").read_bytes()
+    command = ["video", given, "--model", str(tiny_model), "--detector", "none", "--every", "1"]
+    assert main([*command, "--csv", "seq/i_1.png", "--overwrite"]) == 2
+    assert capsys.readouterr().err == "esrface: cannot write seq/i_1.png: it is an input of this run\n"
+    assert Path("seq/i_1.png").read_bytes() == before
+    assert main([*command, "--csv", "rows.csv"]) == 0
+    assert main([*command, "--csv", "rows.csv", "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("command", ["image", "video"])
+def test_a_file_on_standard_input_is_an_input(tiny_model: Path, tmp_path: Path, command: str) -> None:
+    given = draw(tmp_path / "in.png")
+    before = given.read_bytes()
+    arguments = [command, "-", "--model", str(tiny_model), "--csv", "in.png", "--overwrite"]
+    with given.open("rb") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "esrface", *arguments],
+            stdin=file,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "esrface: cannot write in.png: it is an input of this run\n",
+    )
+    assert given.read_bytes() == before
+
+
+def test_a_name_with_a_carriage_return_stays_one_cell(image: Run) -> None:
+    name = "a\rb.png"
+    draw(Path(name))
+    draw(Path("c.png"), 1)
+    assert image(name, "--csv", "rows.csv") == 0
+    assert image(name, "c.png", "--csv", "rows.csv", "--resume") == 0
+    assert sources("rows.csv") == [name, "c.png"]

@@ -86,13 +86,25 @@ def test_a_listed_picture_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ("", "empty"),
         ("fer0000000.png,box,1,2,3\n", "line 1 has no ten vote counts"),
         ("fer0000000.png,box,a,0,0,0,0,0,0,0,0,0\n", "line 1 has no ten vote counts"),
+        ("fer0000000.png,box,inf,0,0,0,0,0,0,0,0,0\n", "line 1 has no ten vote counts"),
+        ("fer0000000.png,box,99999,0,0,0,0,0,0,0,0,0\n", "line 1 has no ten vote counts"),
+        ("fer0000000.png,box,-10,0,0,0,0,0,0,0,0,0\n", "line 1 has no ten vote counts"),
+        ("fer\0.png,box,10,0,0,0,0,0,0,0,0,0\n", "1 listed pictures are missing"),
+        ("f\xe4r.png,box,10,0,0,0,0,0,0,0,0,0\n", "the label file is no UTF-8 text"),
     ],
 )
 def test_a_malformed_label_file_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     write_ferplus(tmp_path, "microsoft", "valid", ["Happy"])
-    (tmp_path / "FER2013Valid" / "label.csv").write_text(text)
+    (tmp_path / "FER2013Valid" / "label.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match=message):
         load_ferplus(tmp_path, "valid")
+
+
+def test_a_label_file_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    write_ferplus(tmp_path, "microsoft", "valid", ["Happy", "Sad"])
+    labels = tmp_path / "FER2013Valid" / "label.csv"
+    labels.write_bytes(b"\xef\xbb\xbf" + labels.read_bytes())
+    assert load_ferplus(tmp_path, "valid").names == ["fer0000000.png", "fer0000001.png"]
 
 
 def test_a_file_that_is_no_picture_and_one_of_another_size_are_named(tmp_path: Path) -> None:

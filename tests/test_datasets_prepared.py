@@ -315,6 +315,18 @@ def test_faces_of_ferplus_that_are_torn_are_left_out_of_the_labels(tmp_path: Pat
     assert load_ferplus(tmp_path / "out", "train").names == ["fer0000002.png"]
 
 
+def test_names_that_are_none_of_pictures_are_left_out_and_repeated_ones_refused(tmp_path: Path) -> None:
+    pixels, votes = write_fer2013(tmp_path, faces_for_tables())
+    text = votes.read_text()
+    votes.write_text(text.replace("fer0000002.png", "fer2"))
+    done = prepare_ferplus(pixels, votes, tmp_path / "one")
+    assert done.skipped == (("line 4, fer2", "its name does not end in .png"),)
+    assert load_ferplus(tmp_path / "one", "train").names == ["fer0000000.png"]
+    votes.write_text(text.replace("fer0000002.png", "fer0000000.png"))
+    with pytest.raises(DataError, match=r"line 4 names fer0000000\.png a second time"):
+        prepare_ferplus(pixels, votes, tmp_path / "two")
+
+
 def test_tables_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     pixels, votes = write_fer2013(tmp_path, faces_for_tables())
     lines = pixels.read_text().splitlines()

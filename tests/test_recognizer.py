@@ -391,6 +391,9 @@ def test_one_picture_is_not_several(recognizer: Recognizer, face_picture: Image)
         recognizer.recognize_many(face_picture)
     with pytest.raises(InputError, match=r"got 'photo\.jpg': put one image into a list"):
         recognizer.recognize_many("photo.jpg")
+    for one in (Path("photo.jpg"), PIL.Image.fromarray(face_picture), None):
+        with pytest.raises(InputError, match="expected a list of images or one array"):
+            recognizer.recognize_many(one)
     assert len(recognizer.recognize_many(np.stack([face_picture] * 2))) == 2
 
 

@@ -256,6 +256,18 @@ def test_a_size_that_the_network_cannot_take_is_refused(data: Path, tmp_path: Pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "name", [METRICS, WEIGHTS, "model.onnx", "card.json", "checkpoint.pt", "report.html"]
+)
+def test_a_run_replaces_nobodys_files(data: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("precious")
+    for resume in (False, True):
+        with pytest.raises(DataError, match=f"a run would replace the {name} there; choose another --out"):
+            train_ferplus(data, tmp_path, SHORT, resume=resume)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "precious"
+
+
 def test_limbs_start_where_they_are_told_and_each_has_its_teacher(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -385,6 +385,17 @@ def test_checkpoint_of_another_version_is_refused(recognizer: Recognizer) -> Non
         open_video(source, recognizer, resume_after={"version": 0})
 
 
+def test_what_is_no_source_is_refused(recognizer: Recognizer) -> None:
+    for source in (None, b"clip.mp4", ["clip.mp4"]):
+        with pytest.raises(
+            InputError, match="expected a path, an address, a camera's number or a Source, got"
+        ):
+            open_video(source, recognizer)  # type: ignore[arg-type]
+    for option in ("stall_s", "picture_rate"):
+        with pytest.raises(InputError, match=f"{option} must be a number"):
+            open_video("clip.mp4", recognizer, **{option: "a"})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -392,6 +403,8 @@ def test_checkpoint_of_another_version_is_refused(recognizer: Recognizer) -> Non
         ({"detect_every": 2, "track": False}, "track"),
         ({"smooth_s": 1, "track": False}, "track"),
         ({"smooth_s": -1}, "smooth_s"),
+        ({"smooth_s": "a"}, "smooth_s"),
+        ({"resume_after": 5}, "resume_after"),
         ({"every": 0}, "every"),
         ({"workers": 0}, "workers"),
     ],

@@ -320,6 +320,17 @@ def test_a_file_cannot_name_others(clip: Path, tmp_path: Path) -> None:
         list(open_source(tmp_path / "list.m3u8").frames())
 
 
+@pytest.mark.parametrize("camera", [-1, True])
+def test_cameras_are_numbered_from_0(camera: int) -> None:
+    with pytest.raises(InputError, match=f"cannot read camera {camera}: cameras are numbered from 0 on"):
+        open_source(camera)
+
+
+def test_no_name_is_no_source() -> None:
+    with pytest.raises(InputError, match="cannot read '': no such file or folder"):
+        open_source("")
+
+
 def test_missing_file_and_folder_without_pictures(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read .*nope\.mp4: no such file or folder"):
         open_source(tmp_path / "nope.mp4")

@@ -179,7 +179,8 @@ class Recognizer:
             InputError: One image instead of several, or as for a call.
         """
         shape = images.shape if isinstance(images, np.ndarray) else None
-        if isinstance(images, (str, bytes)) or (shape is not None and len(shape) != 4):
+        is_one_image = isinstance(images, (str, bytes)) or (shape is not None and len(shape) != 4)
+        if is_one_image or not isinstance(images, Iterable):
             got = f"an array of shape {shape}" if shape is not None else repr(images)[:60]
             raise InputError(
                 f"expected a list of images or one array (N, H, W, 3), got {got}: put one image into a list"

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from urllib.parse import unquote, urlsplit
@@ -14,8 +15,10 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from esrface._names import printable
+from esrface.errors import InputError
 from esrface.sources import PICTURE_SUFFIXES, unique_names
 from esrface.video.addresses import is_url, safe_name
+from esrface.video.pictures import picture_paths
 from esrface.video.sources import STDIN
 
 
@@ -40,6 +43,18 @@ class GivenClip:
             return path if path.is_file() or path.is_dir() else None
         except ValueError:
             return None
+
+    @property
+    def inputs(self) -> list[str]:
+        """What is read: its file, the pictures of its folder or pattern, or what comes on standard input."""
+        if isinstance(self.source, int) or is_url(self.source):
+            return []
+        path = self.path
+        if self.source == STDIN or (path is not None and path.is_file()):
+            return [self.source]
+        with suppress(InputError):
+            return picture_paths(self.source)
+        return []
 
     @property
     def size(self) -> int | None:

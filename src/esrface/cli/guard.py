@@ -16,9 +16,13 @@ from esrface.errors import OutputError
 from esrface.outputs import refuse_existing
 from esrface.sinks import CsvRows, JsonlRows, ParquetRows
 from esrface.sinks.row_sink import RowSink
+from esrface.sources import STDIN
 
 ROW_SINKS: Mapping[str, type[RowSink]] = {"csv": CsvRows, "jsonl": JsonlRows, "parquet": ParquetRows}
 """What writes rows, by the option that names its file."""
+
+_STANDARD_INPUT = 0
+"""Its descriptor: it may be a file, which is an input too."""
 
 _WHOLE_FILES = ("save_video", "report")
 """Other options that name one output for the whole run."""
@@ -29,7 +33,8 @@ class OutputGuard:
 
     Args:
         options: The command's.
-        inputs: Paths of everything that the run may read; called once, and only if an output exists already.
+        inputs: Paths of everything that the run may read, ``-`` for standard input; called once, and only if
+            an output exists already.
     """
 
     def __init__(self, options: Options, inputs: Callable[[], Iterable[str]]) -> None:
@@ -80,7 +85,7 @@ class OutputGuard:
         for path in self._list_inputs():
             with suppress(OSError):
                 # A Path for each of many takes longer than the question.
-                status = os.stat(path)  # noqa: PTH116
+                status = os.stat(_STANDARD_INPUT if path == STDIN else path)  # noqa: PTH116
                 found.add((status.st_dev, status.st_ino))
         return found
 

@@ -130,10 +130,9 @@ def _check(clips: Sequence[GivenClip], options: Options) -> None:
 
 def _check_outputs(clips: Sequence[GivenClip], options: Options) -> None:
     """Refuse what exists, inputs as outputs, and one file for two outputs, before anything is written."""
-    inputs = [str(clip.path) for clip in clips if clip.path is not None]
     folder = options["output"]
     each = clip_outputs(folder, [clip.place for clip in clips]) if folder else []
-    OutputGuard(options, lambda: inputs).check(each)
+    OutputGuard(options, lambda: (path for clip in clips for path in clip.inputs)).check(each)
 
 
 def _recognizer(options: Options) -> Recognizer:

@@ -120,6 +120,7 @@ def _name(row: Row) -> str:
 
 def _rows(pixels: Path, votes: Path) -> Iterator[Row]:
     """The faces that FER+ kept."""
+    names: set[tuple[str, str]] = set()
     columns = (*VOTES, "Usage", "Image name")
     pairs = zip_longest(read_table(pixels, ("pixels", "Usage")), read_table(votes, columns))
     for line, (one, other) in enumerate(pairs, start=2):
@@ -134,10 +135,14 @@ def _rows(pixels: Path, votes: Path) -> Iterator[Row]:
         split = USAGES.get(face["Usage"])
         if split is None:
             raise DataError(f"{printable(pixels)}: line {line}: unknown Usage {face['Usage']!r}")
+        name = Path(labels["Image name"].strip()).name
+        if (split, name) in names:
+            raise DataError(f"{printable(votes)}: line {line} names {printable(name)} a second time")
+        names.add((split, name))
         counts = tuple(labels[column] for column in VOTES)
         if not all(count.isdecimal() for count in counts):
             raise DataError(f"{printable(votes)}: line {line} has no ten vote counts")
-        yield Row(line, split, Path(labels["Image name"].strip()).name, face["pixels"], counts)
+        yield Row(line, split, name, face["pixels"], counts)
 
 
 def _count_faces(votes: Path) -> int:
@@ -146,6 +151,8 @@ def _count_faces(votes: Path) -> int:
 
 def _prepare_row(row: Row, out: Path) -> bool:
     place = out / SPLIT_FOLDERS[row.split] / row.name
+    if place.suffix != ".png":
+        raise Unusable("its name does not end in .png")
     if place.exists():
         return False
     write_picture(place, _face(row.pixels))

@@ -45,6 +45,9 @@ NETWORK_ORDER: Final = tuple(VOTE_COLUMNS.index(name) for name in EMOTIONS)
 
 FACE_SIZE: Final = 48
 
+_MOST_VOTES: Final = 1000
+"""More than anybody asks for one face; FER+ has 10."""
+
 
 @dataclass(frozen=True)
 class FerPlusSplit:
@@ -82,8 +85,7 @@ def load_ferplus(data: Path, split: str) -> FerPlusSplit:
         (data / "label.csv", data),
     ):
         if labels.is_file() and (labels.parent != data or data.name == folder):
-            text = labels.read_text(encoding="utf-8")
-            return _read_split(text, _reader(pictures), labels)
+            return _read_split(_text(labels.read_bytes(), labels), _reader(pictures), labels)
     if archive.is_file():
         return _read_archive(archive, folder)
     raise DataError(
@@ -102,10 +104,17 @@ def _read_archive(path: Path, folder: str) -> FerPlusSplit:
             members = {Path(name).name: name for name in archive.namelist() if not name.endswith("/")}
             if "label.csv" not in members:
                 raise DataError(f"{path}: no label.csv inside; is this the zip of {folder}?")
-            text = archive.read(members["label.csv"]).decode("utf-8")
+            text = _text(archive.read(members["label.csv"]), path)
             return _read_split(text, lambda name: archive.read(members[name]), path)
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{path}: not a readable zip file ({error})") from error
+
+
+def _text(content: bytes, labels: Path) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{labels}: the label file is no UTF-8 text") from None
 
 
 def _read_split(text: str, read: Callable[[str], bytes], labels: Path) -> FerPlusSplit:
@@ -116,9 +125,9 @@ def _read_split(text: str, read: Callable[[str], bytes], labels: Path) -> FerPlu
             continue
         try:
             counts = [int(float(cell)) for cell in row[2:]]
-        except ValueError:
+        except (ValueError, OverflowError):
             counts = []
-        if len(counts) != len(VOTE_COLUMNS):
+        if len(counts) != len(VOTE_COLUMNS) or not all(0 <= count <= _MOST_VOTES for count in counts):
             raise DataError(
                 f"{labels}: line {number} has no ten vote counts after file and box: {','.join(row)!r}"
             )
@@ -131,7 +140,7 @@ def _read_split(text: str, read: Callable[[str], bytes], labels: Path) -> FerPlu
     for index, name in enumerate(names):
         try:
             encoded = read(name)
-        except (OSError, KeyError):
+        except (OSError, KeyError, ValueError):  # The last one: a name that no system takes.
             missing.append(name)
             continue
         pixels[index] = _decode(encoded, f"{labels}: {name}")

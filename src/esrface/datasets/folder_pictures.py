@@ -167,6 +167,8 @@ def _read(listed: Listed, cut: Cut | None) -> ReadPicture:
             content = listed.path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read {printable(listed.path)}: {reason_of(error)}") from error
+        except ValueError:
+            raise InputError(f"cannot read {printable(listed.path)}: this is no name of a file") from None
         digest = file_digest(content)
         crop: NDArray[np.uint8] | None = load_image(content, name=str(listed.path))
     except InputError as error:

@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from esrface.errors import DataError
+from esrface.models.registry import RUN_CARD, RUN_MODEL
 from esrface.outputs import write_whole
+from esrface.training.checkpoint import CHECKPOINT
 from esrface.training.config import TrainConfig, differences, load_config
 from esrface.training.trainer import Epoch
 
 CONFIG = "config.yaml"
 METRICS = "metrics.csv"
 WEIGHTS = "weights.safetensors"
+
+_OWN = (METRICS, WEIGHTS, CHECKPOINT, RUN_MODEL, RUN_CARD, "report.html")
+"""What else a run writes into its folder."""
 
 TOGETHER = "+"
 """Between runs that are named as one."""
@@ -32,6 +37,9 @@ def check_run(run: Path, config: TrainConfig, resume: bool) -> None:
     """Refuse to overwrite a run, or to go on with it in another way than it was begun."""
     written = run / CONFIG
     if not written.exists():
+        for name in _OWN:
+            if (run / name).exists():
+                raise DataError(f"{run}: a run would replace the {name} there; choose another --out")
         return
     if not resume:
         raise DataError(f"{run}: a run is already there; pass --resume to go on or choose another --out")

@@ -54,7 +54,7 @@ class PictureSequence:
     def __init__(self, source: str, rate: float, *, live: bool = False) -> None:
         self.name = source
         self.live = live
-        self._paths = sorted(_matches(source), key=_natural)
+        self._paths = sorted(picture_paths(source), key=_natural)
         self._rate = Fraction(rate).limit_denominator(1_000_000)
         if not self._paths:
             what = "the folder holds" if Path(source).is_dir() else "the pattern matches"
@@ -75,7 +75,12 @@ class PictureSequence:
         """Nothing is held open."""
 
 
-def _matches(source: str) -> list[str]:
+def picture_paths(source: str) -> list[str]:
+    """The pictures that a folder or pattern stands for, in no order.
+
+    Raises:
+        InputError: The folder cannot be read.
+    """
     if Path(source).is_dir():
         with os.scandir(source) as entries:
             return [

@@ -20,7 +20,15 @@ from esrface.video.frames import Frame
 from esrface.video.looking import Look, Looker
 from esrface.video.sampling import choose_sampling
 from esrface.video.smoothing import Smoother, pack_smoother
-from esrface.video.sources import PICTURE_RATE, STALL_S, Source, SourceInfo, SourceOptions, open_source
+from esrface.video.sources import (
+    PICTURE_RATE,
+    STALL_S,
+    Source,
+    SourceInfo,
+    SourceOptions,
+    is_number,
+    open_source,
+)
 
 DETECTION_SIZE = 320
 """At which size faces are looked for where nobody says otherwise: finds those from about 1/25 of the
@@ -100,6 +108,8 @@ def open_video(
     state = _check_checkpoint(resume_after)
     if isinstance(source, (str, os.PathLike, int)):
         source = open_source(source, SourceOptions(live, stall_s, reconnect, picture_rate))
+    elif not hasattr(source, "frames"):
+        raise InputError(f"expected a path, an address, a camera's number or a Source, got {source!r:.60}")
     try:
         if resume_after is not None and source.live:
             raise InputError(f"{source.name} is live: what has passed cannot be taken up again")
@@ -314,12 +324,18 @@ def _check_options(detect_every: int, track: bool, smooth_s: float, workers: int
         raise InputError(f"detect_every must be a whole number from 1 on, got {detect_every!r}")
     if detect_every > 1 and not track:
         raise InputError("detect_every above 1 places faces by their tracks: leave track on")
+    if not is_number(smooth_s) or not 0 <= smooth_s < float("inf"):
+        raise InputError(f"smooth_s must be a number of seconds from 0 on, got {smooth_s!r}")
     if smooth_s and not track:
         raise InputError("smooth_s averages over tracks: leave track on")
 
 
 def _check_checkpoint(checkpoint: dict[str, Any] | None) -> dict[str, Any] | None:
-    if checkpoint is not None and checkpoint.get("version") != CHECKPOINT_VERSION:
+    if checkpoint is None:
+        return None
+    if not isinstance(checkpoint, dict):
+        raise InputError(f"resume_after must be what Video.checkpoint gave, got {checkpoint!r:.60}")
+    if checkpoint.get("version") != CHECKPOINT_VERSION:
         raise InputError(
             f"resume_after is of another version of esrface (expected {CHECKPOINT_VERSION}, "
             f"got {checkpoint.get('version')!r}): start anew"

@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Protocol
 
@@ -108,12 +109,17 @@ class SourceOptions:
     """For the decoder; None: see ``esrface.threads``."""
 
     def __post_init__(self) -> None:
-        if not self.stall_s > 0:
+        if not is_number(self.stall_s) or not self.stall_s > 0:
             raise InputError(f"stall_s must be a number of seconds above 0, got {self.stall_s!r}")
         if isinstance(self.reconnect, bool) or not isinstance(self.reconnect, int) or self.reconnect < 0:
             raise InputError(f"reconnect must be a whole number from 0 on, got {self.reconnect!r}")
-        if not 0 < self.picture_rate < float("inf"):
+        if not is_number(self.picture_rate) or not 0 < self.picture_rate < float("inf"):
             raise InputError(f"picture_rate must be a number above 0, got {self.picture_rate!r}")
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a whole or decimal number."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def open_source(source: str | os.PathLike[str] | int, options: SourceOptions | None = None) -> Source:
@@ -131,6 +137,8 @@ def open_source(source: str | os.PathLike[str] | int, options: SourceOptions | N
     """
     options = options or SourceOptions()
     if isinstance(source, int):
+        if isinstance(source, bool) or source < 0:
+            raise InputError(f"cannot read camera {source!r}: cameras are numbered from 0 on")
         return _live(source, options)
     text = os.fsdecode(source)
     if text == STDIN:
@@ -159,6 +167,8 @@ def open_source(source: str | os.PathLike[str] | int, options: SourceOptions | N
 
 def _kind(path: str) -> str:
     """``"camera"``, ``"pictures"``, ``"pipe"`` or ``"file"``; else why there is nothing to read."""
+    if not path:
+        return "no such file or folder"
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:
