@@ -387,9 +387,7 @@ def test_checkpoint_of_another_version_is_refused(recognizer: Recognizer) -> Non
 
 def test_what_is_no_source_is_refused(recognizer: Recognizer) -> None:
     for source in (None, b"clip.mp4", ["clip.mp4"]):
-        with pytest.raises(
-            InputError, match="expected a path, an address, a camera's number or a Source, got"
-        ):
+        with pytest.raises(InputError, match="expected a path, an address, a camera's number or"):
             open_video(source, recognizer)  # type: ignore[arg-type]
     for option in ("stall_s", "picture_rate"):
         with pytest.raises(InputError, match=f"{option} must be a number"):
