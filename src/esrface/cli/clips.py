@@ -52,7 +52,8 @@ class GivenClip:
         path = self.path
         if self.source == STDIN or (path is not None and path.is_file()):
             return [self.source]
-        with suppress(InputError):
+        # What cannot be read is said when it is opened.
+        with suppress(InputError, OSError, ValueError):
             return picture_paths(self.source)
         return []
 
