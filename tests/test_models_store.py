@@ -97,6 +97,7 @@ def test_names_that_could_lead_elsewhere_are_refused(
     [
         (["import", "nothing"], "esrface: nothing does not exist: give a folder with a model, or an .onnx file"),  # noqa: E501
         (["import", "RUN", "--name", "esr9-fer"], "esrface: 'esr9-fer' is a model that came with esrface: give"),  # noqa: E501
+        (["import", "RUN", "--name", "esr9-affectnet"], "esrface: 'esr9-affectnet' is what other weights are published as"),  # noqa: E501
         (["remove", "esr9-fer"], "esrface: esr9-fer came with esrface and cannot be removed"),
         (["remove", "tyni"], "esrface: unknown model in the models folder 'tyni': did you mean 'tiny'? choose"),  # noqa: E501
         (["download", "esr9-afectnet"], "esrface: unknown model to download 'esr9-afectnet': did you mean 'esr9-a"),  # noqa: E501

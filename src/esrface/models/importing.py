@@ -34,6 +34,7 @@ def import_model(source: Path, *, name: str | None = None, overwrite: bool = Fal
         raise ModelError(f"{printable(source)} does not exist: give a folder with a model, or an .onnx file")
     file = resolve_model(source)
     content: dict[str, bytes]
+    manifest = None
     if file.is_original:
         files = read_state_files(file.path)
         manifest = _published_as(files)
@@ -43,6 +44,11 @@ def import_model(source: Path, *, name: str | None = None, overwrite: bool = Fal
         card = file.card
         content = {RUN_MODEL: file.read()}
     name = _usable_name(name or card.name, given=name is not None)
+    if name in published_names() and (manifest is None or manifest.name != name):
+        raise ModelError(
+            f"'{name}' is what other weights are published as (esrface models download): give another name "
+            "with --name"
+        )
     if installed_folder(name) is not None and not overwrite:
         raise ModelError(f"there is a model '{name}' already: give another --name, or --overwrite")
     work = make_folder(unfinished_folder(name))
