@@ -135,6 +135,16 @@ def test_people_see_a_table(data: Path, tiny_model: Path, capsys: pytest.Capture
     assert "6 of 6 pictures" in seen.err
 
 
+@pytest.mark.parametrize("place", ["report", "happy/report", "../valid/report"])
+def test_a_report_among_the_pictures_is_refused(
+    data: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    assert main(arguments(data, tiny_model, "--out", str(data / "valid" / place))) == 2
+    assert "--out lies among the pictures and would count as a class" in capsys.readouterr().err
+    assert not (data / "valid" / place).exists()
+    assert main(arguments(data, tiny_model, "--out", str(data / "report"))) == 0
+
+
 def test_nothing_usable_is_one_line(data: Path, recognizer: Recognizer) -> None:
     for path in (data / "valid").rglob("*.png"):
         path.write_bytes(b"torn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 from esrface.cli.command import Command, choice, option
 from esrface.cli.evaluation import evaluation_options, judge
 from esrface.cli.options import DATA, data_option
+from esrface.errors import InputError
 
 
 @click.command(
@@ -56,5 +58,8 @@ def command(data: Path, split: str, detect: bool, strict: bool, **options: Any) 
     """
     from esrface.evaluation.folder import evaluate_folder
 
+    out = options["out"]
+    if out is not None and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data / split)):
+        raise InputError("--out lies among the pictures and would count as a class: choose another place")
     judged = partial(evaluate_folder, data, split, detect=detect, strict=strict, threads=options["threads"])
     return judge(options, judged, detector="auto" if detect else "none")
