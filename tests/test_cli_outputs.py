@@ -1,4 +1,4 @@
-"""Outputs of ``esrface image`` that would destroy something, or be taken for what they are not."""
+"""Outputs of ``image`` and ``video`` that would destroy something, or be taken for what they are not."""
 
 from __future__ import annotations
 
@@ -114,6 +114,19 @@ def test_sheets_go_on_with_the_same_options_only(image: Run, capsys: pytest.Capt
     assert image("a.png", "--save", "out", "-b", "-g", "--resume") == 2
     assert "cannot resume out: gradcam was not set and is true now" in capsys.readouterr().err
     assert image("a.png", "--save", "out", "-b", "--resume") == 0
+
+
+def test_the_originals_csv_and_sheets_share_a_folder_and_go_on_together(
+    image: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(Path("a.png"))
+    assert image("a.png", "-o", "out", "--save", "./out", "-b") == 0
+    assert names("out") == [".esrface.json", "a.branches.png", "a.csv", "a.png"]
+    draw(Path("b.png"), 1)
+    capsys.readouterr()
+    assert image("a.png", "b.png", "-o", "out", "--save", "./out", "-b", "--resume") == 0
+    assert "1 picture done before" in capsys.readouterr().err
+    assert {"b.branches.png", "b.csv", "b.png"} <= set(names("out"))
 
 
 def test_what_is_older_than_the_run_is_none_of_its_results(

@@ -178,13 +178,7 @@ class Recognizer:
         Raises:
             InputError: One image instead of several, or as for a call.
         """
-        shape = images.shape if isinstance(images, np.ndarray) else None
-        is_one_image = isinstance(images, (str, bytes)) or (shape is not None and len(shape) != 4)
-        if is_one_image or not isinstance(images, Iterable):
-            got = f"an array of shape {shape}" if shape is not None else repr(images)[:60]
-            raise InputError(
-                f"expected a list of images or one array (N, H, W, 3), got {got}: put one image into a list"
-            )
+        _refuse_one(images, "image")
         found: list[list[Detection]] = []
 
         def located() -> Iterator[tuple[NDArray[np.uint8], Detection]]:
@@ -301,13 +295,7 @@ class Recognizer:
 
     def _inputs(self, crops: Crops, color: Color) -> Iterator[NDArray[np.float32]]:
         """The network's input (C, S, S) for each crop, one at a time."""
-        shape = crops.shape if isinstance(crops, np.ndarray) else None
-        is_one_image = isinstance(crops, (str, bytes)) or (shape is not None and len(shape) != 4)
-        if is_one_image or not isinstance(crops, Iterable):
-            got = f"an array of shape {shape}" if shape is not None else repr(crops)[:60]
-            raise InputError(
-                f"expected a list of crops or one array (N, H, W, 3), got {got}: put one crop into a list"
-            )
+        _refuse_one(crops, "crop")
         return (to_input([load_image(crop, color=color)], self.card.input)[0] for crop in crops)
 
     def _express(
@@ -374,3 +362,14 @@ def _make_detector(detector: str | Detector, limits: dict[str, Any], threads: in
             "min_face, min_score and max_faces are for detectors given by name: set them on yours"
         )
     return detector
+
+
+def _refuse_one(images: object, what: str) -> None:
+    """InputError in one line for anything but several images."""
+    shape = images.shape if isinstance(images, np.ndarray) else None
+    is_one = isinstance(images, (str, bytes)) or (shape is not None and len(shape) != 4)
+    if is_one or not isinstance(images, Iterable):
+        got = f"an array of shape {shape}" if shape is not None else repr(images)[:60]
+        raise InputError(
+            f"expected a list of {what}s or one array (N, H, W, 3), got {got}: put one {what} into a list"
+        )
