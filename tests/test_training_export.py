@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,10 +17,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 torch.set_num_threads(1)
 
+from safetensors.torch import load_file  # noqa: E402
+
 from esrface import Recognizer  # noqa: E402
 from esrface.cli import main  # noqa: E402
 from esrface.cli.training import NETWORKS as NAMES  # noqa: E402
 from esrface.datasets.augment import Augmentation  # noqa: E402
+from esrface.engine.onnx import OnnxEngine  # noqa: E402
 from esrface.errors import DataError, ModelError  # noqa: E402
 from esrface.evaluation.ferplus import evaluate_ferplus  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
@@ -30,6 +35,9 @@ from esrface.training.export import ExportOptions, export_ferplus_run, verify  #
 from esrface.training.ferplus import train_ferplus  # noqa: E402
 from esrface.training.share import CANDIDATES  # noqa: E402
 from esrface.training.teacher import load_network  # noqa: E402
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GENTLE = Augmentation(rotation_deg=5, shear=0, erase_probability=0, contrast=(0.9, 1.1), brightness=0.05)
 SHORT = TrainConfig(
@@ -171,6 +179,60 @@ def test_runs_that_went_on_as_one_are_told_and_so_is_what_their_limbs_look_at(
     with Recognizer(tmp_path / "joined", detector="none") as recognizer:
         found = evaluate_ferplus(data, "valid", recognizer).to_dict()
     assert card.scores[0]["accuracy"] == pytest.approx(found["accuracy"], abs=1e-6)
+
+
+def test_runs_are_joined_without_learning_where_there_are_no_epochs(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    for seed in (3, 4):
+        train_ferplus(data, tmp_path / str(seed), replace(SHORT, epochs=1, seed=seed))
+    starts = f"{tmp_path / '3'}+{tmp_path / '4'}"
+    joined = replace(SHORT, epochs=0, init=starts, init_branches=True)
+    joined.save(tmp_path / "join.yaml")
+    words = ["train", "ferplus", "--data", str(data), "--recipe", str(tmp_path / "join.yaml")]
+    out = tmp_path / "joined"
+    assert main([*words, "--out", str(out)]) == 0, capsys.readouterr().err
+    one, other, both = (load_file(tmp_path / name / "weights.safetensors") for name in ("3", "4", "joined"))
+    assert {branch for branch in range(9) if _has_branch(both, one, branch)} == {0, 2, 4, 6, 8}
+    assert {branch for branch in range(9) if _has_branch(both, other, branch)} == {1, 3, 5, 7}
+    with Recognizer(out, detector="none") as recognizer:
+        assert recognizer.card.seeds == (3, 4)
+    # Nothing is left to be done, and a file that was lost is written again.
+    (out / "card.json").unlink()
+    assert main([*words, "--out", str(out), "--resume"]) == 0
+    assert (out / "card.json").is_file()
+    replace(joined, init_branches=False).save(tmp_path / "join.yaml")
+    assert main([*words, "--out", str(tmp_path / "nothing")]) == 2
+    assert "epochs is 0" in capsys.readouterr().err
+    assert not (tmp_path / "nothing").exists()
+
+
+def _has_branch(network: dict[str, Tensor], of: dict[str, Tensor], number: int) -> bool:
+    names = [name for name in network if name.startswith(f"branches.{number}.")]
+    return bool(names) and all(torch.equal(network[name], of[name]) for name in names)
+
+
+def test_an_export_keeps_to_the_threads_that_it_is_given(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    counts = []
+
+    class Counting(OnnxEngine):
+        def __init__(self, *args: Any, threads: int | None = None, **options: Any) -> None:
+            counts.append(threads)
+            super().__init__(*args, threads=threads, **options)
+
+    for module in ("export", "protocols.export"):
+        monkeypatch.setattr(f"esrface.training.{module}.OnnxEngine", Counting)
+    copied = shutil.copytree(run, tmp_path / "run")
+    words = ["train", "ferplus", "--data", str(data), "--recipe", str(copied / "config.yaml")]
+    assert main([*words, "--out", str(copied), "--resume", "--threads", "1"]) == 0
+    words = ["train", "ferplus-paper", "--data", str(data), "--init", "none", "--branches", "1", "--cap", "1"]
+    assert main([*words, "--out", str(tmp_path / "paper"), "--epochs", "1", "--threads", "1"]) == 0
+    assert len(counts) >= 5
+    assert set(counts) == {1}
 
 
 def test_a_trained_model_reads_drawn_faces(run: Path) -> None:

@@ -127,7 +127,9 @@ def train_protocol(
         trainer = train_plan(plan, out, config, training)
         if training.ranks.is_first:
             name = options["name"] or out.resolve().name
-            export_run(trainer.network, plan, out, config, protocol=protocol, name=name)
+            export_run(
+                trainer.network, plan, out, config, protocol=protocol, name=name, threads=training.threads
+            )
             figures = ", ".join(
                 f"{figure.replace('_', ' ')} {value:.4f}"
                 for figure, value in trainer.judge(trainer.network, plan.valid).ensemble.items()

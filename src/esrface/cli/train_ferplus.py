@@ -159,7 +159,7 @@ def command(
 
     Several GPUs: torchrun --nproc-per-node N -m esrface train ferplus …
     """
-    prepare_torch(device, threads, tensorboard=tensorboard)
+    threads = prepare_torch(device, threads, tensorboard=tensorboard)
     from esrface.cli.console import make_console
     from esrface.training.config import TrainConfig, load_config
     from esrface.training.distributed import ranks_of_torchrun
@@ -198,7 +198,7 @@ def command(
         precision=model_precision,
     )
     try:
-        model = export_ferplus_run(out, data, options)
+        model = export_ferplus_run(out, data, options, threads=threads)
     except ModelError as error:
         raise ModelError(f"{error} (what was trained stays: --resume goes on from here)") from error
     best = model.card.scores[0]

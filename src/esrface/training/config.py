@@ -45,6 +45,7 @@ class TrainConfig:
     """Share of the training images, a fixed one, that is kept out of training: to choose on it what must
     not be chosen on validation."""
     epochs: int = 12
+    """0 learns nothing: with ``init_branches``, the runs that ``init`` names become one as they are."""
     batch: int = 64
     seed: int = 1
     optimizer: str = "adamw"

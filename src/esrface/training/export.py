@@ -75,8 +75,16 @@ class ExportOptions:
     crop: CropRule = FERPLUS_CROP
 
 
-def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = None) -> ModelFile:
+def export_ferplus_run(
+    run: Path, data: Path, options: ExportOptions | None = None, *, threads: int | None = None
+) -> ModelFile:
     """Write ``model.onnx`` and ``card.json`` into a finished FER+ run and return them.
+
+    Args:
+        run: Folder of the run.
+        data: Folder with the training and validation splits.
+        options: What the run does not know.
+        threads: To answer with; None: see `esrface.threads`.
 
     Raises:
         DataError: the run is not finished, data is not the FER+ folder, or a share is to be chosen and the
@@ -99,21 +107,22 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
     )
     share = options.share
     if share is None:
-        share = _share_of_held_out(network, config, spec, data, strengths, options.mirror)
+        share = _share_of_held_out(network, config, spec, data, strengths, options.mirror, threads)
     shift = np.float32(share) * strengths
     chosen = training.pixels[calibration_choice(len(training))].numpy()
     faces = to_input(_as_rgb(chosen), spec) if options.precision == "int8" else None
     content = model_content(network, options.precision, logit_shift=shift, faces=faces)
     split, labels = judged_split(data, "valid")
-    one, mirrored = engine_logits(content, spec, split.pixels)
-    verify(network, content, to_input(_as_rgb(split.pixels[:64]), spec), shift, options.precision)
+    one, mirrored = engine_logits(content, spec, split.pixels, threads)
+    sample = to_input(_as_rgb(split.pixels[:64]), spec)
+    verify(network, content, sample, shift, options.precision, threads)
     both = ((one + mirrored) / 2).astype(np.float32)
     used = both if options.mirror else one
     fitted = fit_card(used, labels)
     temperature = float(fitted.pop("temperature"))
     if options.precision != "fp32":
         exact = model_content(network, "fp32", logit_shift=shift)
-        changed = effect(one, engine_logits(exact, spec, split.pixels)[0], labels)
+        changed = effect(one, engine_logits(exact, spec, split.pixels, threads)[0], labels)
         if options.precision == "int8":
             check_loss(changed["accuracy_change"], len(labels))
         fitted[EFFECTS[options.precision]] = changed
@@ -133,7 +142,7 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
         logit_adjustment=_adjustment(config, share, options, prior.numpy(), used, labels, temperature),
         training_data=_training_data(config),
         protocol=_protocol(config),
-        seeds=(config.seed,),
+        seeds=_seeds(config),
         scores=_scores(one, both, network.config, temperature, options.mirror, split, labels, data, fitted),
         licence=WEIGHTS_LICENCE,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -144,10 +153,10 @@ def export_ferplus_run(run: Path, data: Path, options: ExportOptions | None = No
 
 
 def engine_logits(
-    content: bytes, spec: InputSpec, pixels: NDArray[np.uint8], batch: int = 256
+    content: bytes, spec: InputSpec, pixels: NDArray[np.uint8], threads: int | None = None, batch: int = 256
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Logits (N, K, 8) of grey faces (N, H, W) and of their mirror images, by the engine that users run."""
-    engine = OnnxEngine(content)
+    engine = OnnxEngine(content, threads=threads)
     views: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
     for start in range(0, len(pixels), batch):
         x = to_input(_as_rgb(pixels[start : start + batch]), spec)
@@ -157,7 +166,12 @@ def engine_logits(
 
 
 def verify(
-    network: ESR, content: bytes, inputs: NDArray[np.float32], shift: NDArray[np.float32], precision: str
+    network: ESR,
+    content: bytes,
+    inputs: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    precision: str,
+    threads: int | None = None,
 ) -> float:
     """Difference of the branches' probabilities between file and network; ModelError if it is too large.
 
@@ -165,7 +179,8 @@ def verify(
     """
     with torch.no_grad():
         expected = network(torch.from_numpy(inputs)).logits.numpy() + shift
-    return check_answers(OnnxEngine(content).run(inputs).logits, expected, precision)
+    given = OnnxEngine(content, threads=threads).run(inputs).logits
+    return check_answers(given, expected, precision)
 
 
 def _as_rgb(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -179,12 +194,13 @@ def _share_of_held_out(
     data: Path,
     strengths: NDArray[np.float32],
     mirror: bool,
+    threads: int | None,
 ) -> float:
     if not config.held_out:
         raise DataError("the run held no training images out, on which a share could be chosen: give one")
     split, labels = held_out_faces(data, config.held_out)
     exact = model_content(network, "fp32", logit_shift=strengths)
-    one, mirrored = engine_logits(exact, spec, split.pixels)
+    one, mirrored = engine_logits(exact, spec, split.pixels, threads)
     return choose_share(((one + mirrored) / 2).astype(np.float32) if mirror else one, strengths, labels)
 
 
@@ -277,6 +293,14 @@ def _knows_public_features(config: TrainConfig) -> bool:
     entries = [entry for entry in (config.init, *config.teachers) if entry not in (None, VOTES)]
     runs = [Path(run) for run in (*config.limb_init, *(run for entry in entries for run in members(entry)))]
     return any(not _is_run(run) or _knows_public_features(load_config(run / CONFIG)) for run in runs)
+
+
+def _seeds(config: TrainConfig) -> tuple[int, ...]:
+    """The run's own, or of the runs that it only joins."""
+    if config.epochs or config.init is None:
+        return (config.seed,)
+    joined = [load_config(Path(run) / CONFIG) for run in members(config.init)]
+    return tuple(seed for run in joined for seed in _seeds(run))
 
 
 def _protocol(config: TrainConfig) -> dict[str, Any]:

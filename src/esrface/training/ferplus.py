@@ -95,6 +95,10 @@ def train_ferplus(
         OutputError: a checkpoint cannot be written.
     """
     check_run(run, config, resume)
+    if not config.epochs and not config.init_branches:
+        raise DataError(
+            "epochs is 0 and init_branches is not set: there is nothing to learn and no one to join"
+        )
     training = training_faces(data, config.held_out)
     judged, labels = judged_split(data, "valid")
     network = build_network(config, training)

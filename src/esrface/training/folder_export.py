@@ -107,7 +107,7 @@ def _validation_logits(
     for inputs, part in _inputs(run, spec, threads):
         if not labels:
             shift = np.zeros((run.network.config.branches, len(run.emotions)), dtype=np.float32)
-            verify(run.network, content, inputs, shift, precision)
+            verify(run.network, content, inputs, shift, precision, threads)
         answers = engine.run(inputs).logits
         if run.config.mirror:
             mirrored = engine.run(np.ascontiguousarray(inputs[..., ::-1])).logits

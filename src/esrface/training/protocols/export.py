@@ -42,6 +42,7 @@ def export_run(
     name: str,
     precision: str = "fp16",
     notes: Mapping[str, Any] | None = None,
+    threads: int | None = None,
 ) -> ModelFile:
     """Write model and card into a run's folder.
 
@@ -54,6 +55,7 @@ def export_run(
         name: On the card.
         precision: ``"fp16"`` or ``"fp32"``, see `esrface.training.precision`.
         notes: More for the card's protocol.
+        threads: To answer with; None: see `esrface.threads`.
 
     Raises:
         ModelError: The file written does not answer as the network does.
@@ -62,7 +64,7 @@ def export_run(
     network = network.to("cpu").eval()
     content = model_content(network, precision)
     spec = input_spec(network, config)
-    logits, affect = _answers(network, plan, content, spec, precision)
+    logits, affect = _answers(network, plan, content, spec, precision, threads)
     card = _card(network, plan, config, spec, logits, affect, hashlib.sha256(content).hexdigest())
     described = {"name": protocol, **_settings(config), "selection": _selection(plan), **(notes or {})}
     card = replace(card, name=name, protocol=described, description=_description(card, protocol, plan))
@@ -85,10 +87,10 @@ def input_spec(network: ESR, config: ProtocolConfig) -> InputSpec:
 
 
 def _answers(
-    network: ESR, plan: Plan, content: bytes, spec: InputSpec, precision: str
+    network: ESR, plan: Plan, content: bytes, spec: InputSpec, precision: str, threads: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Logits (N, K, 8), and affect (N, K, 2) where there is such a layer, by the engine that users run."""
-    engine = OnnxEngine(content)
+    engine = OnnxEngine(content, threads=threads)
     logits: list[NDArray[np.float32]] = []
     affect: list[NDArray[np.float32]] = []
     chosen = [np.arange(at, min(at + BATCH, len(plan.valid))) for at in range(0, len(plan.valid), BATCH)]
@@ -96,7 +98,7 @@ def _answers(
         x = to_input([_as_rgb(face) for face in pixels], spec)
         if not logits:
             shift = np.zeros((network.config.branches, len(EMOTIONS)), dtype=np.float32)
-            verify(network, content, x, shift, precision)
+            verify(network, content, x, shift, precision, threads)
         output = engine.run(x)
         logits.append(output.logits)
         if output.affect is not None:

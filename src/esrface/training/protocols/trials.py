@@ -88,7 +88,7 @@ def train_ckplus(
                     report(result)
         if how.ranks.is_first:
             write_whole(run / TABLE, table_of(results), overwrite=True)
-            _export_best(faces, run, results, config, name)
+            _export_best(faces, run, results, config, name, how.threads)
     return results
 
 
@@ -143,7 +143,7 @@ def _train_trial(
 
 
 def _export_best(
-    faces: CkPlus, run: Path, results: Sequence[Result], config: CkPlusConfig, name: str
+    faces: CkPlus, run: Path, results: Sequence[Result], config: CkPlusConfig, name: str, threads: int
 ) -> None:
     best = max(results, key=lambda result: result.validation)
     plan = ckplus_plan(faces, best.variant, best.trial, config)
@@ -154,7 +154,7 @@ def _export_best(
         "chosen": f"best validation accuracy of {len(results)} trials",
         "test_accuracy_of_this_trial": best.accuracy,
     }
-    export_run(network, plan, run, config, protocol="ckplus", name=name, notes=notes)
+    export_run(network, plan, run, config, protocol="ckplus", name=name, notes=notes, threads=threads)
 
 
 def _results_csv(results: Sequence[Result]) -> str:
