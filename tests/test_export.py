@@ -18,6 +18,7 @@ torch.set_num_threads(1)
 
 from esrface import Recognizer  # noqa: E402
 from esrface.cli import main  # noqa: E402
+from esrface.ensemble import combine_arrays  # noqa: E402
 from esrface.errors import InputError, ModelError, OutputError  # noqa: E402
 from esrface.export import export_model  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
@@ -26,7 +27,7 @@ from esrface.networks.saved import load_saved  # noqa: E402
 from esrface.training.config import TrainConfig  # noqa: E402
 from esrface.training.export import ExportOptions, export_ferplus_run  # noqa: E402
 from esrface.training.ferplus import train_ferplus  # noqa: E402
-from esrface.training.precision import check_loss  # noqa: E402
+from esrface.training.precision import check_loss, effect  # noqa: E402
 from original_layout import write_folder  # noqa: E402
 
 NAMES = ("Happy", "Sad", "Surprise")
@@ -127,6 +128,47 @@ def test_legacy_is_the_layout_that_the_original_reads(run: Path, tmp_path: Path)
     with pytest.raises(OutputError, match="exists already"):
         export_model(run, out, format="legacy")
     export_model(run, out, format="legacy", overwrite=True)
+
+
+def test_another_ensemble_replaces_all_of_a_legacy_folder(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "esr"
+    export_model(write_folder(tmp_path / "four", branches=4), out, format="legacy")
+    (out / "card.json").write_text("{}")
+    with pytest.raises(OutputError, match="exists already"):
+        export_model(run, out, format="legacy")
+    assert len(list(out.glob("Net-*.pt"))) == 5
+    done = export_model(write_folder(tmp_path / "two", branches=2), out, format="legacy", overwrite=True)
+    assert {path.name for path in out.iterdir()} == {path.name for path in done.files}
+    with Recognizer(out, detector="none", threads=1) as recognizer:
+        assert recognizer.card.branches == 2
+
+
+def test_scores_of_another_file_are_said_to_be_so(run: Path, data: Path, tmp_path: Path) -> None:
+    export_model(run, tmp_path / "small.onnx", precision="int8", data=data)
+    export_model(tmp_path / "small.onnx", tmp_path / "exact.onnx")
+    small, exact = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("small", "exact"))
+    assert "int8" in small["scores"][0]
+    assert all("int8" not in score for score in exact["scores"])
+    told = f"measured on drawn 1, sha256 {small['sha256'][:12]}"
+    assert told in exact["scores"][0]["protocol"]
+    assert told not in small["scores"][0]["protocol"]
+
+
+def test_an_export_under_a_runs_own_names_is_found_in_its_folder(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    export_model(run, tmp_path / "new" / "model.onnx")
+    assert np.abs(probabilities(tmp_path / "new") - probabilities(run)).max() < 1e-3
+
+
+def test_what_a_precision_changes_is_told_in_the_cards_inference() -> None:
+    draw = np.random.default_rng(5)
+    exact = draw.normal(0, 2, (400, 9, 8)).astype(np.float32)
+    given = exact + draw.normal(0, 0.4, exact.shape).astype(np.float32)
+    labels = combine_arrays(exact, None, temperature=0.5).emotion
+    told = effect(given, exact, labels, 0.5)
+    answers = combine_arrays(given, None, temperature=0.5).emotion
+    assert told["equal_answers"] == (answers == labels).mean()
+    assert told["accuracy_change"] == pytest.approx((answers == labels).mean() - 1)
 
 
 def test_the_originals_weights_become_onnx(tmp_path: Path) -> None:

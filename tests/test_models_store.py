@@ -12,8 +12,9 @@ import pytest
 
 import esrface
 from conftest import ModelFactory
-from esrface import ModelError, Recognizer
+from esrface import ModelError, OutputError, Recognizer
 from esrface.cli import main
+from esrface.models import importing
 from esrface.models import manifest as manifests
 from esrface.models.importing import import_model
 from esrface.models.installed import models_folder
@@ -119,6 +120,27 @@ def test_damaged_weights_are_not_imported(
     (run / "model.onnx").write_bytes(b"no network")
     assert "does not match its card" in error_of(["models", "import", str(run)], capsys)
     assert not folder.exists()
+
+
+def test_an_import_that_fails_leaves_nothing(
+    make_model: ModelFactory,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written = importing.write_whole
+
+    def full(path: Path, data: bytes | str) -> None:
+        if path.name == "card.json":
+            raise OutputError(f"cannot write {path}: No space left on device")
+        written(path, data)
+
+    run = make_model("run")
+    with monkeypatch.context() as patched:
+        patched.setattr(importing, "write_whole", full)
+        assert "No space left" in error_of(["models", "import", str(run), "--name", "big"], capsys)
+    assert list(folder.iterdir()) == []
+    assert "''" in error_of(["models", "import", str(run), "--name", ""], capsys)
 
 
 def test_originals_are_imported_with_a_card(originals: Path, folder: Path) -> None:

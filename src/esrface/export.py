@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ from esrface.errors import InputError, ModelError
 from esrface.evaluation.exported import calibration_inputs, judge
 from esrface.models.card import ModelCard
 from esrface.models.original import BATCH_NORMS, read_state_files
-from esrface.models.registry import RUN_MODEL, ModelFile, resolve_model
+from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile, resolve_model
 from esrface.networks.config import NetworkConfig, network_from_dict
 from esrface.networks.esr import ESR, Branch, use_face_statistics
 from esrface.networks.onnx_import import from_onnx
 from esrface.networks.original import network_of, original_files
 from esrface.networks.saved import saved_content
-from esrface.outputs import refuse_existing, write_whole
+from esrface.outputs import output_errors, refuse_existing, write_whole
 from esrface.training.precision import (
     EFFECTS,
     PRECISIONS,
@@ -122,6 +122,9 @@ def export_model(
         files, difference = _safetensors(read, path, precision)
     else:
         files, difference, changed = _onnx(read, path, precision, data, batch_norm, report)
+    for surplus in set(_outputs(path, format)) - files.keys() if format == "legacy" else ():
+        with output_errors(surplus):
+            surplus.unlink()
     for name, content in files.items():
         write_whole(name, content, overwrite=overwrite)
     return Exported(tuple(files), difference, changed)
@@ -147,7 +150,8 @@ def _check_request(path: Path, format: str, precision: str, data: Path | None) -
 def _outputs(path: Path, format: str) -> tuple[Path, ...]:
     """Files that must not be there."""
     if format == "legacy":
-        return tuple(sorted(path.glob("Net-*.pt")))
+        # All of these are read together with what is written, and the card before it.
+        return tuple(file for file in (*sorted(path.glob("Net-*.pt")), path / RUN_CARD) if file.exists())
     return (path, path.with_suffix(".json")) if format == "onnx" else (path,)
 
 
@@ -205,6 +209,13 @@ def _trained(path: Path, config: NetworkConfig, card: ModelCard) -> ESR:
     return network
 
 
+def _inherited(score: Mapping[str, Any], file: ModelFile) -> dict[str, Any]:
+    """A score of another file of the same network: said to be so, less what that file's precision changed."""
+    kept = {key: value for key, value in score.items() if key not in EFFECTS.values()}
+    measured = f"measured on {file.card.name} {file.card.version}, sha256 {file.card.sha256[:12]}"
+    return {**kept, "protocol": f"{score.get('protocol', '')}; {measured}".removeprefix("; ")}
+
+
 def _onnx(
     source: _Source,
     path: Path,
@@ -221,12 +232,12 @@ def _onnx(
         OnnxEngine(content).run(inputs).logits, _answers(source.network, inputs), precision
     )
     changed = None
-    scores = list(card.scores)
+    scores = [_inherited(score, source.file) for score in card.scores]
     if data is not None:
         exact = model_content(source.network, "fp32")
         judged = judge(data, card, (content, exact), report)
         given, expected = judged.logits
-        changed = effect(given, expected, judged.labels)
+        changed = effect(given, expected, judged.labels, card.temperature)
         if precision == "int8":
             check_loss(changed["accuracy_change"], len(judged.labels))
         key = EFFECTS.get(precision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from numbers import Integral
 from pathlib import Path, PurePosixPath
 
 from esrface.errors import InputError
@@ -16,11 +17,11 @@ def resolve_threads(threads: int | None) -> int:
     """``threads`` itself where given (at least 1, else InputError); None: ``available_threads()``."""
     if threads is None:
         return available_threads()
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
         raise InputError(
             f"threads must be a whole number of at least 1, got {threads!r}: leave it out for all"
         )
-    return threads
+    return int(threads)
 
 
 def available_threads(*, cgroup_root: Path = CGROUP_ROOT, proc_cgroup: Path = PROC_CGROUP) -> int:

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -79,8 +80,15 @@ def name_clips(sources: Sequence[str]) -> list[GivenClip]:
         )
     expanded = [path for source in sources for path in _expand(_path_of_url(source))]
     chosen = list(dict.fromkeys(expanded))
+    names = [safe_name(source) for source in chosen]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise click.UsageError(
+                f"{count} addresses are {printable(name)} without what must not stand in rows: nothing "
+                "would tell them apart, give each a run and outputs of its own"
+            )
     places = unique_names([_file_name(source) for source in chosen])
-    return [GivenClip(source, safe_name(source), place) for source, place in zip(chosen, places, strict=True)]
+    return [GivenClip(*clip) for clip in zip(chosen, names, places, strict=True)]
 
 
 def name_camera(camera: str) -> GivenClip:
@@ -111,11 +119,18 @@ def _expand(source: str) -> list[str]:
     if is_url(source) or os.path.lexists(source) or not glob.has_magic(source):
         return [source]
     matches = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - paths stay text
-    return (
-        [source]
-        if any(PurePath(m).suffix.lower() in PICTURE_SUFFIXES for m in matches)
-        else matches or [source]
-    )
+    pictures = [match for match in matches if _is_picture(match)]
+    other = next((match for match in matches if not _is_picture(match) and Path(match).is_file()), None)
+    if pictures and other is not None:
+        raise click.UsageError(
+            f"{printable(source)} matches pictures, which are one clip, and other files "
+            f"({printable(pictures[0])}, {printable(other)}): give a pattern for each kind, such as '*.png'"
+        )
+    return [source] if pictures else matches or [source]
+
+
+def _is_picture(path: str) -> bool:
+    return PurePath(path).suffix.lower() in PICTURE_SUFFIXES
 
 
 def _file_name(source: str) -> str:

@@ -50,12 +50,12 @@ class Positions:
         return Position(0)
 
     def _known(self, given: GivenClip, outputs: Sequence[Path]) -> list[Position | None]:
-        """The clip's position in each output; one that has grown since it was finished is not."""
+        """The clip's position in each output; one whose file has another size since is not finished."""
         positions = [self._file(output).position(given.name) for output in outputs]
         size = given.size
         return [
             replace(known, finished=False)
-            if known is not None and size is not None and known.size is not None and size > known.size
+            if known is not None and size is not None and known.size is not None and size != known.size
             else known
             for known in positions
         ]
@@ -84,20 +84,25 @@ class ClipPosition:
     """
 
     def __init__(self, given: GivenClip, files: Sequence[ResumeFile], start: Position) -> None:
-        self.frames = start.frames
-        """Processed frames so far, those of earlier runs included."""
+        self._counted: tuple[int, list[int]] = start.frames, []
+        """Frames before the last known place, and the numbers of those since: together, as a signal may come
+        between any two statements."""
         self._source = given.name
         # Before it is read: what is written into it meanwhile may not have been.
         self._size = given.size
         self._files = files
         self._last = start
-        self._since: list[int] = []
         self._kept = time.monotonic()
+
+    @property
+    def frames(self) -> int:
+        """Processed frames so far, those of earlier runs included."""
+        before, since = self._counted
+        return before + len(since)
 
     def delivered(self, number: int, video: Video) -> None:
         """All outputs have got this frame, the last one that came out of the video."""
-        self.frames += 1
-        self._since.append(number)
+        self._counted[1].append(number)
         if time.monotonic() - self._kept >= INTERVAL_S:
             self.keep(video)
 
@@ -115,10 +120,14 @@ class ClipPosition:
         self._write(Position(self.frames, finished=True, checkpoint=checkpoint, size=self._size))
 
     def _position(self, video: Video) -> Position:
-        checkpoint = video.checkpoint() if self._files and self._since else None
-        if checkpoint is not None:
-            self._since = [number for number in self._since if number > checkpoint["frame"]]
-            self._last = Position(self.frames - len(self._since), checkpoint=checkpoint)
+        before, since = self._counted
+        checkpoint = video.checkpoint() if self._files and since else None
+        # It may be of a frame that came out and was not handed over when the run was stopped.
+        if checkpoint is not None and checkpoint["frame"] <= since[-1]:
+            later = [number for number in since if number > checkpoint["frame"]]
+            before += len(since) - len(later)
+            self._last = Position(before, checkpoint=checkpoint)
+            self._counted = before, later
         return self._last
 
     def _write(self, position: Position) -> None:

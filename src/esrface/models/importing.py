@@ -12,7 +12,7 @@ from esrface.models.installed import CARD, install, installed_folder, is_name, u
 from esrface.models.manifest import Manifest, load_manifest, published_names
 from esrface.models.original import StateFile, read_state_files
 from esrface.models.registry import RUN_MODEL, ModelFile, resolve_model, shipped_names
-from esrface.outputs import make_folder, write_whole
+from esrface.outputs import make_folder, output_errors, write_whole
 
 
 def import_model(source: Path, *, name: str | None = None, overwrite: bool = False) -> ModelFile:
@@ -43,7 +43,7 @@ def import_model(source: Path, *, name: str | None = None, overwrite: bool = Fal
     else:
         card = file.card
         content = {RUN_MODEL: file.read()}
-    name = _usable_name(name or card.name, given=name is not None)
+    name = _usable_name(card.name if name is None else name, given=name is not None)
     if name in published_names() and (manifest is None or manifest.name != name):
         raise ModelError(
             f"'{name}' is what other weights are published as (esrface models download): give another name "
@@ -52,11 +52,15 @@ def import_model(source: Path, *, name: str | None = None, overwrite: bool = Fal
     if installed_folder(name) is not None and not overwrite:
         raise ModelError(f"there is a model '{name}' already: give another --name, or --overwrite")
     work = make_folder(unfinished_folder(name))
-    shutil.rmtree(work)  # What an unfinished download left there.
-    for part, data in content.items():
-        write_whole(work / part, data)
-    write_whole(work / CARD, replace(card, name=name).to_json())
-    return resolve_model(install(work, name, overwrite=overwrite))
+    with output_errors(work):
+        shutil.rmtree(work)  # What an unfinished download left there.
+    try:
+        for part, data in content.items():
+            write_whole(work / part, data)
+        write_whole(work / CARD, replace(card, name=name).to_json())
+        return resolve_model(install(work, name, overwrite=overwrite))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _published_as(files: list[StateFile]) -> Manifest | None:

@@ -127,9 +127,7 @@ def _from_path(path: Path, given: str) -> ModelFile:
     if path.suffix.lower() == ".onnx":
         if not path.is_file():
             raise ModelError(f"the model {path} does not exist")
-        beside = path.with_suffix(".json")
-        in_run = path.name == RUN_MODEL and not beside.exists()
-        return _with_card(path, path.with_name(RUN_CARD) if in_run else beside)
+        return _with_card(path, _card_of(path))
     if path.exists():
         raise ModelError(f"{path} is no model: give a shipped name, an .onnx file or a training run's folder")
     if given in published_names():
@@ -140,7 +138,7 @@ def _from_path(path: Path, given: str) -> ModelFile:
 
 def _from_folder(folder: Path) -> ModelFile:
     if (folder / RUN_MODEL).is_file():
-        return _with_card(folder / RUN_MODEL, folder / RUN_CARD)
+        return _with_card(folder / RUN_MODEL, _card_of(folder / RUN_MODEL))
     if is_original(folder):
         if (folder / RUN_CARD).is_file():
             return _with_card(folder, folder / RUN_CARD)
@@ -149,6 +147,13 @@ def _from_folder(folder: Path) -> ModelFile:
         f"the folder {folder} holds no {RUN_MODEL}: give the folder of a finished training run or of the "
         "original's .pt files"
     )
+
+
+def _card_of(path: Path) -> Path:
+    """Where a file's card is: beside it under its name, as exports have it, or as runs have it."""
+    beside = path.with_suffix(".json")
+    in_run = path.name == RUN_MODEL and not beside.exists()
+    return path.with_name(RUN_CARD) if in_run else beside
 
 
 def _with_card(path: Path, card: Path) -> ModelFile:

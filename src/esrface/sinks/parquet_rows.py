@@ -123,9 +123,10 @@ class ParquetRows(JsonlRows):
                 record = json.loads((file.schema_arrow.metadata or {}).get(RECORD_KEY, b"{}"))
                 check_resumable(self.target, record if "settings" in record else None, self._record)
                 write_record(self._meta, self._record)
-                with output_errors(self.path), self.path.open("x", encoding="ascii") as log:
+                # Whole or not at all: the next run would take a part of it for everything.
+                with whole_file(self.path) as log:
                     for batch in file.iter_batches(GROUP_ROWS):
-                        log.write(self.encode([_row(row) for row in batch.to_pylist()]))
+                        log.write(self.encode([_row(row) for row in batch.to_pylist()]).encode("ascii"))
         except (pyarrow.ArrowException, ValueError):
             raise OutputError(f"cannot resume {name}: it is no Parquet file of ours") from None
         self._whole_log = self.path.stat().st_size

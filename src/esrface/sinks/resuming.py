@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from esrface.outputs import output_errors
 
 VERSION = 1
+
+GOING_ON = 20
+"""Of so many clips, the last ones, it is kept how to go on from their end, should they grow: some kB each,
+which would be written again and again for thousands of clips."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ class ResumeFile:
 
     def keep(self, source: str, position: Position) -> None:
         """Write down where a clip stands; OutputError where that fails."""
+        self._clips.pop(source, None)
         self._clips[source] = position
+        self._forget()
         if self._off:
             return
         clips = {name: asdict(one) for name, one in self._clips.items()}
@@ -75,3 +81,8 @@ class ResumeFile:
             with os.fdopen(descriptor, "r+b", buffering=0) as file:
                 file.write(line)
                 file.truncate(len(line))
+
+    def _forget(self) -> None:
+        for name in list(self._clips)[:-GOING_ON]:
+            if self._clips[name].finished and self._clips[name].checkpoint is not None:
+                self._clips[name] = replace(self._clips[name], checkpoint=None)

@@ -122,7 +122,9 @@ def export_ferplus_run(
     temperature = float(fitted.pop("temperature"))
     if options.precision != "fp32":
         exact = model_content(network, "fp32", logit_shift=shift)
-        changed = effect(one, engine_logits(exact, spec, split.pixels, threads)[0], labels)
+        views = engine_logits(exact, spec, split.pixels, threads)
+        expected = ((views[0] + views[1]) / 2).astype(np.float32) if options.mirror else views[0]
+        changed = effect(used, expected, labels, temperature)
         if options.precision == "int8":
             check_loss(changed["accuracy_change"], len(labels))
         fitted[EFFECTS[options.precision]] = changed

@@ -95,15 +95,18 @@ def check_answers(given: Logits, expected: Logits, precision: str) -> float:
     return difference
 
 
-def effect(given: Logits, expected: Logits, labels: NDArray[np.int64]) -> dict[str, float]:
+def effect(
+    given: Logits, expected: Logits, labels: NDArray[np.int64], temperature: float
+) -> dict[str, float]:
     """What a precision changes on labelled faces, for a card.
 
     Args:
-        given: (N, K, 8) logits of the file.
+        given: (N, K, 8) logits of the file, as the card's inference gives them.
         expected: (N, K, 8) of the same network in float32.
         labels: (N,)
+        temperature: Of the card: the mean of the branches' probabilities depends on it.
     """
-    changed, exact = (combine_arrays(logits, None) for logits in (given, expected))
+    changed, exact = (combine_arrays(logits, None, temperature=temperature) for logits in (given, expected))
     differences = np.abs(changed.branch_probabilities - exact.branch_probabilities)
     return {
         "accuracy_change": metrics.accuracy(changed.emotion, labels)

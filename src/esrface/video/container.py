@@ -99,6 +99,9 @@ class Container:
         opened, stream = self.opened, self.stream
         width, height = square_size((stream.width, stream.height), stream.sample_aspect_ratio)
         duration = opened.duration / self._av.time_base if (opened.duration or 0) > 0 else None
+        if duration is not None and opened.format.name == "matroska,webm":
+            # There, the time of the end and not a length.
+            duration = max(duration - float(self.origin), 0.0) or None
         rate = usable_rate(stream)
         frames = stream.frames if stream.frames > 0 else None
         if frames is None and duration is not None and rate is not None:

@@ -31,6 +31,13 @@ FLAT = 4.0
 """Standard deviation (of 0-255) below which a part has no structure to compare, only brightness."""
 
 
+ANOTHER = 16
+"""By so many of 255 levels a pixel of the same frame does not change, however it is decoded."""
+
+HALF = 0.5
+"""Share of the pixels that must have changed so for a frame to be another one."""
+
+
 class CutDetector:
     """Says of each frame in turn whether a new shot begins with it.
 
@@ -79,6 +86,12 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     step = max(1, min(image.shape[1] // (4 * SIZE_WH[0]), image.shape[0] // (4 * SIZE_WH[1])))
     thinned = np.ascontiguousarray(image[::step, ::step])
     return np.asarray(cv2.resize(thinned, SIZE_WH, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def unlike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether two thumbnails cannot be of the same frame, even if a part of it was torn when it was read."""
+    apart = cv2.absdiff(one, other).max(axis=2)
+    return bool((apart > ANOTHER).mean() > HALF)
 
 
 def newness(last: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:

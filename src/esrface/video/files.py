@@ -30,6 +30,9 @@ _DURATION_FIRST = ("matroska,webm", "flv")
 _SLACK_S = 0.5
 """How much shorter than announced such a file may be: its sound may be longer than its pictures."""
 
+_SLACK_FRAMES = 3
+"""The same in frames: what is announced is the end of the last one, or of one or two more."""
+
 _log = logging.getLogger("esrface")
 
 
@@ -71,6 +74,8 @@ class ContainerSource:
         self._packets = 0
         self._damage: list[tuple[float, str]] = []
         self._last_s = 0.0
+        self._interval_s = 0.0
+        self._told_damage = False
         self._stopped = False
 
     def frames(self) -> Iterator[DecodedFrame]:
@@ -109,7 +114,19 @@ class ContainerSource:
                 self._damage.append((self._last_s, self._container.reason(error)))
                 continue
             for frame in decoded:
+                if frame.is_corrupt:
+                    self._damaged()
                 yield self._frame(frame)
+
+    def _damaged(self) -> None:
+        """A picture was decoded from incomplete data: wrong somewhere."""
+        if not self._frames or self._container.opened.format.name == "mpegts":
+            # Cut out of a longer recording, in which what it refers to came before.
+            if not self._told_damage:
+                _log.warning("%s: pictures are incomplete after %.2f s", self._shown, self._last_s)
+            self._told_damage = True
+        elif not self._damage or self._damage[-1][0] != self._last_s:
+            self._damage.append((self._last_s, "a picture is incomplete"))
 
     def _missing(self) -> None:
         if self._container.opened.format.name == "mpegts":
@@ -123,7 +140,8 @@ class ContainerSource:
         base = frame.time_base or stream.time_base
         stamp = None if frame.pts is None or not base else frame.pts * base - self._container.origin
         fine = self._clock.irregular == 0
-        self._last_s = float(self._clock.tell(stamp))
+        before_s, self._last_s = self._last_s, float(self._clock.tell(stamp))
+        self._interval_s = self._last_s - before_s
         if fine and self._clock.irregular and stamp is not None:
             told = "%s: timestamps go back at %.2f s; time goes on from there"
             _log.warning(told, self._shown, self._last_s)
@@ -135,14 +153,15 @@ class ContainerSource:
 
     def _problem(self) -> str | None:
         """What is to be said at the end: nothing decoded, cut short, or damaged on the way."""
-        opened, stream = self._container.opened, self._container.stream
+        opened = self._container.opened
         if not self._frames:
             why = f" ({self._damage[0][1]})" if self._damage else ""
             return f"cannot read {self._shown}: it holds no frame that can be decoded{why}"
-        if 0 < self._packets < stream.frames and opened.format.name != "avi":
-            return self._broken_off(f"{stream.frames - self._packets} of {stream.frames} frames are missing")
+        promised = self._promised()
+        if 0 < self._packets < promised and opened.format.name != "avi":
+            return self._broken_off(f"{promised - self._packets} of {promised} frames are missing")
         announced = self._announced_s()
-        if announced is not None and self._last_s < announced - _SLACK_S:
+        if announced is not None and self._last_s < announced - self._slack_s():
             return self._broken_off(f"it should go on until {announced:.2f} s")
         if self._damage:
             at, why = self._damage[0]
@@ -157,6 +176,17 @@ class ContainerSource:
                 *(self._shown, self._last_s),
             )
         return None
+
+    def _promised(self) -> int:
+        """How many packets the file's head names; an edit list may leave some of its frames out."""
+        stream = self._container.stream
+        listed = len(stream.index_entries)
+        return min(stream.frames, listed) if listed else stream.frames
+
+    def _slack_s(self) -> float:
+        rate = usable_rate(self._container.stream)
+        interval = max(self._interval_s, 0.0 if rate is None else float(1 / rate))
+        return max(_SLACK_S, _SLACK_FRAMES * interval)
 
     def _broken_off(self, why: str) -> str:
         if not self._frames:
@@ -174,6 +204,9 @@ class ContainerSource:
         said = _tagged_duration(self._container.stream.metadata.get("DURATION", ""))
         if said is None and not opened.streams.audio and (self.info.duration_s or 0) > 0:
             said = self.info.duration_s
+        if said is not None and opened.format.name == "matroska,webm":
+            # There, the time of the end and not a length.
+            said -= float(self._container.origin)
         # An absurd length is the file's mistake and not a missing part.
         return said if said is not None and said < 10 * self._last_s + 3600 else None
 

@@ -25,6 +25,15 @@ class Hit:
     """False: placed between two detections."""
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Frames that could not be converted."""
+
+    first: str = ""
+    """What is to be said of the first one."""
+    count: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Look:
     """A frame that was looked at."""
@@ -51,6 +60,7 @@ class Snapshot:
     cuts: Any
     hits: Sequence[Hit]
     size_wh: tuple[int, int]
+    left_out: LeftOut
 
     def pack(self) -> dict[str, Any]:
         """JSON-ready, for ``Looker``."""
@@ -62,6 +72,7 @@ class Snapshot:
             "tracker": None if self.tracks is None else pack(*self.tracks),
             "cuts": pack_cuts(self.cuts),
             "hits": [_pack_hit(hit) for hit in self.hits],
+            "left_out": [self.left_out.first, self.left_out.count],
         }
 
 
@@ -105,7 +116,10 @@ class Looker:
         self._undetected = 0
         self._last: tuple[float, Sequence[Hit]] | None = None
         self._size_wh: tuple[int, int] | None = None
+        self.left_out = LeftOut()
+        """So far, those before ``state`` included."""
         if state is not None:
+            self.left_out = LeftOut(*state.get("left_out", ()))
             self._last = state["time_s"], [_unpack_hit(plain) for plain in state["hits"]]
             self._size_wh = state["size_wh"][0], state["size_wh"][1]
 
@@ -122,6 +136,10 @@ class Looker:
             self._undetected += 1
             return released
         return released + self._detect(frame, sampler)
+
+    def leave_out(self, why: str) -> None:
+        """A frame cannot be converted."""
+        self.left_out = LeftOut(self.left_out.first or why, self.left_out.count + 1)
 
     def skip(self, number: int, time_s: float, image: NDArray[np.uint8]) -> list[Look]:
         """Take a frame that is not processed: it comes out in its place, without faces."""
@@ -171,7 +189,8 @@ class Looker:
         between = self._between(time_s, hits)
         self._pending, self._undetected, self._last = [], 0, (time_s, hits)
         size_wh = image.shape[1], image.shape[0]
-        state = Snapshot(number, time_s, sampler, tracks, self._cuts.snapshot(), hits, size_wh)
+        cuts = self._cuts.snapshot()
+        state = Snapshot(number, time_s, sampler, tracks, cuts, hits, size_wh, self.left_out)
         return [*between, Look(number, time_s, image, hits, state)]
 
     def _between(self, until_s: float, hits: Sequence[Hit]) -> list[Look]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import logging
+import mimetypes
 import os
 import re
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from esrface.errors import InputError
 from esrface.images import load_image
 from esrface.sources import PICTURE_SUFFIXES
 from esrface.video.sources import SourceInfo
+
+_log = logging.getLogger("esrface")
 
 _NUMBERED = re.compile(r"%0?(\d*)d")
 
@@ -55,13 +59,29 @@ class PictureSequence:
         self.name = source
         self.live = live
         self._paths = sorted(picture_paths(source), key=_natural)
+        self._tell_of_videos()
         self._rate = Fraction(rate).limit_denominator(1_000_000)
         if not self._paths:
-            what = "the folder holds" if Path(source).is_dir() else "the pattern matches"
-            raise InputError(f"cannot read {printable(source)}: {what} no pictures")
+            if Path(source).is_dir():
+                why = "the folder holds no pictures; for videos, name them or give a pattern such as '*.mp4'"
+            else:
+                why = "the pattern matches no pictures"
+            raise InputError(f"cannot read {printable(source)}: {why}")
         self.info = SourceInfo(
             frame_rate=float(rate), frames=len(self._paths), duration_s=float(len(self._paths) / self._rate)
         )
+
+    def _tell_of_videos(self) -> None:
+        """Say so where a folder of pictures holds videos, which are no part of the clip."""
+        if not self._paths or not Path(self.name).is_dir():
+            return
+        with os.scandir(self.name) as entries:
+            videos = sorted(entry.name for entry in entries if _is_video(entry.name))
+        if videos:
+            _log.warning(
+                "%s: its %d pictures are the clip; %d videos in it (%s …) are left out: name them as well",
+                *(printable(self.name), len(self._paths), len(videos), printable(videos[0])),
+            )
 
     def frames(self) -> Iterator[PictureFrame]:
         """Each picture; it is read when its pixels are asked for."""
@@ -83,11 +103,7 @@ def picture_paths(source: str) -> list[str]:
     """
     if Path(source).is_dir():
         with os.scandir(source) as entries:
-            return [
-                entry.path
-                for entry in entries
-                if not entry.name.startswith("._") and _suffix(entry.name) in PICTURE_SUFFIXES
-            ]
+            return [entry.path for entry in entries if _is_picture(entry.name)]
     if _NUMBERED.search(source):
         folder, name = os.path.split(source)
         parts = _NUMBERED.split(name)
@@ -110,5 +126,10 @@ def _natural(path: str) -> list[tuple[int, int, str]]:
     return [(0, int(piece), piece) if piece.isdecimal() else (1, 0, piece) for piece in pieces]
 
 
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122
+def _is_picture(name: str) -> bool:
+    return not name.startswith("._") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122
+
+
+def _is_video(name: str) -> bool:
+    kind = mimetypes.guess_type(name)[0]
+    return not name.startswith("._") and kind is not None and kind.startswith("video/")

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from esrface._names import printable
 from esrface.detection import create_detector
 from esrface.errors import InputError
 from esrface.recognizer import Recognizer
 from esrface.threads import available_threads
 from esrface.video import stages
 from esrface.video.channel import Channel
+from esrface.video.cuts import CutDetector, thumbnail, unlike
 from esrface.video.frames import Frame
 from esrface.video.looking import Look, Looker
 from esrface.video.sampling import choose_sampling
@@ -24,6 +26,7 @@ from esrface.video.sources import (
     PICTURE_RATE,
     STALL_S,
     Source,
+    SourceFrame,
     SourceInfo,
     SourceOptions,
     is_number,
@@ -35,6 +38,10 @@ DETECTION_SIZE = 320
 picture's width on, at a tenth of the cost of 1280."""
 
 CHECKPOINT_VERSION = 1
+
+_CHECKPOINT_KEYS = frozenset(
+    ("version", "frame", "time_s", "size_wh", "sampler", "tracker", "cuts", "hits", "smoother")
+)
 
 QUEUE_BYTES = 64_000_000
 """How much may wait between two steps, as pixels; at least one frame, and no more than ``QUEUE_FRAMES``."""
@@ -129,7 +136,9 @@ def open_video(
     after = -1 if state is None else int(state["frame"])
     skipped = skipped and not source.live
     workers = workers or min(WORKERS, available_threads())
-    return Video(source, _Steps(looker, recognizer, smoother, saliency, sampler, after, skipped, workers))
+    recognise = None if state is None else _same_as_before(state, source.name)
+    steps = _Steps(looker, recognizer, smoother, saliency, sampler, after, recognise, skipped, workers)
+    return Video(source, steps)
 
 
 class Video:
@@ -227,6 +236,7 @@ class _Steps:
     saliency: bool
     sampler: Any
     after: int
+    recognise: Callable[[SourceFrame], None] | None
     skipped: bool
     workers: int
 
@@ -284,7 +294,11 @@ class _Run:
 
     def _read(self) -> None:
         s = self._steps
-        stages.read(self._source, s.sampler, s.after, self.taken, self._count, skipped=s.skipped)
+        stages.read(
+            *(self._source, s.sampler, s.after, self.taken, self._count),
+            skipped=s.skipped,
+            recognise=s.recognise,
+        )
 
     def _count(self, frames: int) -> None:
         self.frames_read = frames
@@ -340,4 +354,26 @@ def _check_checkpoint(checkpoint: dict[str, Any] | None) -> dict[str, Any] | Non
             f"resume_after is of another version of esrface (expected {CHECKPOINT_VERSION}, "
             f"got {checkpoint.get('version')!r}): start anew"
         )
+    if missing := _CHECKPOINT_KEYS - checkpoint.keys():
+        raise InputError(f"resume_after lacks {', '.join(sorted(missing))}: give what Video.checkpoint gave")
     return checkpoint
+
+
+def _same_as_before(state: dict[str, Any], name: str) -> Callable[[SourceFrame], None] | None:
+    """Raises InputError for a frame unlike the one that the checkpoint is of; None: it kept no picture."""
+    before = CutDetector(state["cuts"]).snapshot()[0]
+    if before is None:
+        return None
+
+    def recognise(frame: SourceFrame) -> None:
+        try:
+            now = thumbnail(frame.image())
+        except InputError:
+            return  # A picture that has gone bad since is no other video.
+        if unlike(before, now):
+            raise InputError(
+                f"{printable(name)} is not the video that was begun: frame {frame.number} was another one; "
+                "start anew"
+            )
+
+    return recognise

@@ -113,8 +113,8 @@ class SourceOptions:
             raise InputError(f"stall_s must be a number of seconds above 0, got {self.stall_s!r}")
         if isinstance(self.reconnect, bool) or not isinstance(self.reconnect, int) or self.reconnect < 0:
             raise InputError(f"reconnect must be a whole number from 0 on, got {self.reconnect!r}")
-        if not is_number(self.picture_rate) or not 0 < self.picture_rate < float("inf"):
-            raise InputError(f"picture_rate must be a number above 0, got {self.picture_rate!r}")
+        if not is_number(self.picture_rate) or not 1e-6 <= self.picture_rate < float("inf"):
+            raise InputError(f"picture_rate must be a number from 1e-6 on, got {self.picture_rate!r}")
 
 
 def is_number(value: object) -> bool:

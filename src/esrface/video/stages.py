@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from esrface._names import printable
 from esrface.detection import Detection
 from esrface.errors import InputError
 from esrface.results import Face
@@ -52,28 +53,38 @@ def read(
     count: Callable[[int], None],
     *,
     skipped: bool = False,
+    recognise: Callable[[SourceFrame], None] | None = None,
 ) -> None:
     """Decode; pass on the frames after number ``after`` that sampling takes; the others too if ``skipped``.
 
-    ``count`` is told of each decoded frame how many there are by now.
+    ``count`` is told of each decoded frame how many there are by now; ``recognise`` gets frame ``after`` and
+    raises InputError where it is another one than it was.
     """
+    number = -1
     try:
         with closing(source.frames()) as frames:  # type: ignore[type-var]
             for frame in frames:
-                count(frame.number + 1)
-                if frame.number <= after:
+                number = frame.number
+                count(number + 1)
+                if number == after and recognise is not None:
+                    recognise(frame)
+                if number <= after:
                     continue
                 wanted = sampler.take(frame.number, frame.time_s)
                 if (wanted or skipped) and not outbox.put((frame, sampler.state if wanted else None)):
                     return
     finally:
         source.close()
+    if number < after:
+        raise InputError(
+            f"{printable(source.name)} ends after frame {number}, and frame {after} was read before: it is "
+            "another video now; start anew"
+        )
 
 
 def look(inbox: Channel[Taken], looker: Looker, outbox: Channel[Look]) -> None:
     """Convert, detect, track. Frames that cannot be converted are left out, and told at the end."""
     problem: BaseException | None = None
-    unusable: list[str] = []
     while True:
         try:
             taken = inbox.get()
@@ -88,7 +99,7 @@ def look(inbox: Channel[Taken], looker: Looker, outbox: Channel[Look]) -> None:
                 image = frame.image()
             except InputError as error:
                 _log.warning("%s", error)
-                unusable.append(str(error))
+                looker.leave_out(str(error))
                 continue
             if sampler is None:
                 ready_now = looker.skip(frame.number, frame.time_s, image)
@@ -102,9 +113,10 @@ def look(inbox: Channel[Taken], looker: Looker, outbox: Channel[Look]) -> None:
             return
     if problem is not None:
         raise problem
-    if unusable:
-        more = f" (and {len(unusable) - 1} more)" if len(unusable) > 1 else ""
-        raise InputError(f"{unusable[0]}{more}; all other frames were read")
+    left_out = looker.left_out
+    if left_out.count:
+        more = f" (and {left_out.count - 1} more)" if left_out.count > 1 else ""
+        raise InputError(f"{left_out.first}{more}; all other frames were read")
 
 
 def express(
