@@ -64,5 +64,6 @@ def command(
             threads=threads,
             progress=progress,
         ),
-        f"count the classes with: esrface data check affectnet --data {out}",
+        "affectnet",
+        out,
     )

@@ -32,5 +32,6 @@ def command(data: Path, out: Path, resume: bool, strict: bool, threads: int | No
         lambda progress: prepare_ckplus(
             data, out, resume=resume, strict=strict, threads=threads, progress=progress
         ),
-        f"count the classes with: esrface data check ckplus --data {out}",
+        "ckplus",
+        out,
     )

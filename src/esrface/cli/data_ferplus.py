@@ -31,5 +31,6 @@ def command(pixels: Path, votes: Path, out: Path, resume: bool, strict: bool, th
         lambda progress: prepare_ferplus(
             pixels, votes, out, resume=resume, strict=strict, threads=threads, progress=progress
         ),
-        f"count the classes with: esrface data check ferplus --data {out}",
+        "ferplus",
+        out,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,8 @@ def preparation_options(command: Any) -> Any:
     return command
 
 
-def run_preparation(prepare: Callable[[Progress], Prepared], next_step: str) -> int:
-    """Prepare with a bar on a terminal; say what came of it; returns the exit code."""
+def run_preparation(prepare: Callable[[Progress], Prepared], layout: str, out: Path) -> int:
+    """Prepare with a bar on a terminal; say what came of it and how to check it; returns the exit code."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from esrface.cli.console import make_console
@@ -65,5 +66,8 @@ def run_preparation(prepare: Callable[[Progress], Prepared], next_step: str) -> 
         parts.append(f"{done.kept:,} there before")
     if done.skipped:
         parts.append(f"{len(done.skipped):,} skipped (see skipped.csv there)")
-    console.print(f"{printable(done.folder)}: {', '.join(parts)}; {next_step}", soft_wrap=True)
+    check = printable(f"esrface data check {layout} --data {shlex.quote(str(out))}")
+    console.print(
+        f"{printable(done.folder)}: {', '.join(parts)}; count the classes with: {check}", soft_wrap=True
+    )
     return 0

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -188,7 +190,8 @@ def prepare_affectnet(
         progress: As above.
 
     Raises:
-        DataError: Table or pictures are not there, or the table lacks a column.
+        DataError: Table or pictures are not there, or the table lacks a column; or, with ``resume``, faces
+            there have other numbers or labels than the table's. Nothing is written then.
     """
     if which not in SETS:
         raise InputError(unknown_name("set", which, SETS))
@@ -196,6 +199,8 @@ def prepare_affectnet(
     table = annotations if annotations.is_file() else _first(annotations, names.tables, "annotation table")
     pictures = _first(images, names.pictures, "folder of pictures", otherwise=images)
     folder = out / names.prepared
+    if resume:
+        _refuse_other_faces(folder, table)
 
     def work(row: Row) -> bool:
         return _prepare_row(row, pictures, folder)
@@ -217,7 +222,8 @@ def list_affectnet(data: Path, which: str) -> AffectNetSet:
     """List a prepared set: ``"automatic"``, ``"training"`` or ``"validation"``.
 
     Raises:
-        DataError: It is not there, a name is not of the layout, or a label is out of range.
+        DataError: It is not there, a name is not of the layout, a label is out of range, or a number stands
+            twice.
     """
     if which not in SETS:
         raise DataError(unknown_name("set", which, SETS))
@@ -228,9 +234,7 @@ def list_affectnet(data: Path, which: str) -> AffectNetSet:
         )
     found: list[tuple[int, Path, tuple[int, int, int]]] = []
     odd: list[Path] = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in (".jpg", ".jpeg", ".png") or path.name.startswith("."):
-            continue
+    for path in sorted(_faces_in(folder)):
         match = _NAME.fullmatch(path.name)
         number, *labels = map(int, match.groups()) if match else (-1, -1, 0, 0)
         expression, valence, arousal = labels
@@ -250,6 +254,12 @@ def list_affectnet(data: Path, which: str) -> AffectNetSet:
     if not found:
         raise DataError(f"{printable(folder)}: no pictures in it; is it unpacked?")
     found.sort(key=lambda entry: (entry[0], str(entry[1])))
+    for (number, path, _), (following, other, _) in pairwise(found):
+        if number == following:
+            one, two = (printable(face.relative_to(folder)) for face in (path, other))
+            raise DataError(
+                f"{printable(folder)}: two faces have the number {number}, {one} and {two}: take one out"
+            )
     labels_of = np.array([labels for _, _, labels in found], dtype=np.int64)
     affect = np.where(labels_of[:, 1:] == NO_VALUE, np.nan, labels_of[:, 1:] / 1000).astype(np.float32)
     return AffectNetSet([path for _, path, _ in found], labels_of[:, 0], affect)
@@ -279,7 +289,38 @@ def _rows(table: Path) -> Iterator[Row]:
         yield Row(number, cells)
 
 
+def _faces_in(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png") and not path.name.startswith("."):
+            yield path
+
+
+def _refuse_other_faces(folder: Path, table: Path) -> None:
+    """Refuse to go on among faces of another table, or of this one before labels were corrected: training
+    would learn both."""
+    others = set(_faces_in(folder))
+    if not others:
+        return
+    for row in _rows(table):
+        with suppress(Unusable):
+            others.discard(_place(row, folder))
+    if others:
+        raise DataError(
+            f"{printable(folder)}: {len(others)} faces are none of {printable(table)}, the first is "
+            f"{printable(min(others))}: take them out, or choose another --out"
+        )
+
+
 def _prepare_row(row: Row, pictures: Path, folder: Path) -> bool:
+    place = _place(row, folder)
+    if place.exists():
+        return False
+    write_picture(place, resized(_face(row, pictures)))
+    return True
+
+
+def _place(row: Row, folder: Path) -> Path:
+    """Where the row's face belongs; its name tells the labels."""
     try:
         expression = int(row.cells["expression"])
         valence, arousal = float(row.cells["valence"]), float(row.cells["arousal"])
@@ -291,11 +332,7 @@ def _prepare_row(row: Row, pictures: Path, folder: Path) -> bool:
     if expression not in range(len(EXPRESSIONS)) or not _affect_is_usable(*values):
         raise Unusable(f"labels out of range: expression {expression}, valence {valence}, arousal {arousal}")
     name = face_name(row.number, expression, valence, arousal)
-    place = folder / str(row.number // PER_FOLDER) / name
-    if place.exists():
-        return False
-    write_picture(place, resized(_face(row, pictures)))
-    return True
+    return folder / str(row.number // PER_FOLDER) / name
 
 
 def _face(row: Row, pictures: Path) -> NDArray[np.uint8]:

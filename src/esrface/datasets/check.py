@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from esrface._names import printable
 from esrface._suggest import unknown_name
 from esrface.datasets.affectnet import SETS, list_affectnet
 from esrface.datasets.ckplus import ckplus_folds, list_ckplus, load_ckplus
 from esrface.datasets.ferplus import SPLIT_FOLDERS, load_ferplus, majority_labels
-from esrface.datasets.folder import class_counts, list_folder, splits_of
+from esrface.datasets.folder import FolderSplit, class_counts, list_folder, splits_of
 from esrface.datasets.folder_pictures import read_pictures, summarise_skipped
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError
@@ -125,28 +127,100 @@ def _check_ckplus(data: Path, _: int | None) -> Checked:
 
 
 def _check_folder(data: Path, threads: int | None) -> Checked:
-    splits: list[SplitCheck] = []
-    warnings: list[str] = []
-    emotions: tuple[str, ...] | None = None
+    read: dict[str, _Read] = {}
     # A test split is for those who want one; what is there has to be right.
     for name in ("train", "valid", *(split for split in splits_of(data) if split == "test")):
+        emotions = read["train"].listed.emotions if name != "train" else None
         listed = list_folder(data, name, emotions=emotions, of="the split train")
-        if name == "train":
-            emotions = listed.emotions
-            warnings += listed.doubts
-            if listed.problems:
-                raise DataError(f"{listed.problems[0]}: fill it, or take it out")
-        labels, skipped = [], []
-        for picture in read_pictures(listed.pictures, threads=threads):
-            if picture.crop is None:
-                skipped.append(str(picture.problem))
-            else:
-                labels.append(picture.listed.label)
-        counts = class_counts(np.array(labels, dtype=np.int64), len(listed.emotions))
-        splits.append(SplitCheck(name, len(labels), _named(counts, listed.emotions), len(skipped)))
-        summary = summarise_skipped(skipped, len(listed.pictures))
-        warnings += [*listed.problems, *([f"{name}: {summary}"] if summary else [])]
+        if name == "train" and listed.problems:
+            raise DataError(f"{listed.problems[0]}: fill it, or take it out")
+        read[name] = _read(listed, threads)
+    _check_learnable(read["train"], read["valid"])
+    splits, warnings = [], list(read["train"].listed.doubts)
+    for name, split in read.items():
+        classes = _named(split.counts, split.listed.emotions)
+        splits.append(SplitCheck(name, len(split.labels), classes, len(split.skipped)))
+        summary = summarise_skipped(split.skipped, len(split.listed.pictures))
+        warnings += split.listed.loose if name != "train" else ()
+        warnings += [*split.listed.problems, *([f"{name}: {summary}"] if summary else [])]
+    warnings += [*_shared(read), *_unlike(read["train"], read["valid"])]
     return Checked("folder", tuple(splits), tuple(warnings))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A folder's split, and the M of its pictures that can be used."""
+
+    listed: FolderSplit
+    labels: NDArray[np.int64]
+    """(M,)"""
+    digests: NDArray[np.bytes_]
+    """(M,) of the files."""
+    skipped: tuple[str, ...]
+    """One line for each of the others."""
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(C,) usable pictures of each class."""
+        return class_counts(self.labels, len(self.listed.emotions))
+
+
+def _read(listed: FolderSplit, threads: int | None) -> _Read:
+    labels, digests, skipped = [], [], []
+    for picture in read_pictures(listed.pictures, threads=threads):
+        if picture.crop is None:
+            skipped.append(str(picture.problem))
+        else:
+            labels.append(picture.listed.label)
+            digests.append(picture.digest)
+    return _Read(listed, np.array(labels, dtype=np.int64), np.array(digests, dtype="S16"), tuple(skipped))
+
+
+def _check_learnable(train: _Read, valid: _Read) -> None:
+    """Refuse what ``esrface train folder`` refuses, whatever its options."""
+    where = printable(train.listed.data)
+    for split in (train, valid):
+        if not len(split.labels):
+            problems = (*split.listed.problems, *split.skipped)
+            first = f", the first problem: {problems[0]}" if problems else ""
+            raise DataError(f"{where}: no usable picture in the split {split.listed.split}{first}")
+    fresh = train.labels[~np.isin(train.digests, valid.digests)]
+    if not len(fresh):
+        raise DataError(f"{where}: all usable pictures of train are in valid too: take them out of one")
+    left = class_counts(fresh, len(train.listed.emotions))
+    for name, had, have in zip(train.listed.emotions, train.listed.counts, left, strict=True):
+        if had and not have:
+            raise DataError(
+                f"{where}: none of the {had} training pictures of {printable(name)} can be used, being "
+                "unreadable or in valid too"
+            )
+    if np.count_nonzero(left) < 2:
+        raise DataError(f"{where}: training needs pictures of at least two classes")
+    if len(valid.labels) < 2:
+        raise DataError(f"{where}: training needs at least two usable pictures in valid")
+
+
+def _shared(read: Mapping[str, _Read]) -> list[str]:
+    """Lines on files that stand in two splits."""
+    lines = []
+    for (one, here), (other, there) in combinations(read.items(), 2):
+        count = np.count_nonzero(np.isin(here.digests, there.digests))
+        if count:
+            left_out = ": training leaves them out" if (one, other) == ("train", "valid") else ""
+            lines.append(f"{count} pictures of {one} are in {other} too{left_out}")
+    return lines
+
+
+def _unlike(train: _Read, valid: _Read) -> list[str]:
+    """Lines on classes that only one of the splits shows."""
+    lines = []
+    names = map(printable, train.listed.emotions)
+    for name, learnt, judged in zip(names, train.counts, valid.counts, strict=True):
+        if judged and not learnt:
+            lines.append(f"valid has {judged} pictures of {name}, train none: they can only be got wrong")
+        if learnt and not judged:
+            lines.append(f"valid has no picture of {name}: how well it is recognised stays unknown")
+    return lines
 
 
 def _named(counts: Any, emotions: Sequence[str] = EMOTIONS) -> dict[str, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -123,16 +124,15 @@ def list_ckplus(data: Path) -> list[Session]:
     """The labelled sessions, as handed out or prepared, sorted.
 
     Raises:
-        DataError: The folders are not there or hold no label, a label is none of 1-7, or frames are missing.
+        DataError: The folders are not there or hold no label, a label is none of 1-7, a session has two, or
+            frames are missing.
     """
     for part in (IMAGES, LABELS):
         if not (data / part).is_dir():
             raise DataError(f"{printable(data)}: no folder {part} here; CK+ has {IMAGES}/ and {LABELS}/")
     sessions = []
     short: list[str] = []
-    for label_file in sorted((data / LABELS).glob("*/*/*_emotion.txt")):
-        if label_file.name.startswith("."):
-            continue
+    for label_file in _label_files(data):
         subject, name = label_file.parts[-3:-1]
         folder = data / IMAGES / subject / name
         frames = tuple(path for path in sorted(folder.glob("*.png")) if not path.name.startswith("."))
@@ -148,6 +148,20 @@ def list_ckplus(data: Path) -> list[Session]:
     if not sessions:
         raise DataError(f"{printable(data / LABELS)}: no label files (S005/001/…_emotion.txt) in it")
     return sessions
+
+
+def _label_files(data: Path) -> list[Path]:
+    """One of each labelled session, sorted."""
+    files = [
+        path for path in sorted((data / LABELS).glob("*/*/*_emotion.txt")) if not path.name.startswith(".")
+    ]
+    for one, two in pairwise(files):
+        if one.parent == two.parent:
+            raise DataError(
+                f"{printable(one.parent)}: two label files for one session, {printable(one.name)} and "
+                f"{printable(two.name)}: take one out"
+            )
+    return files
 
 
 def load_ckplus(data: Path, *, neutral: str = "first") -> CkPlus:
@@ -195,8 +209,14 @@ def prepare_ckplus(
         strict: As above.
         threads: As above.
         progress: As above, with sessions.
+
+    Raises:
+        DataError: See `list_ckplus`; or, with ``resume``, a session there has another label. Nothing is
+            written then.
     """
     sessions = list_ckplus(data)
+    if resume:
+        _refuse_other_labels(sessions, out)
     detector = create_detector("haar")
 
     def work(session: Session) -> bool:
@@ -215,10 +235,28 @@ def prepare_ckplus(
     )
 
 
+def _refuse_other_labels(sessions: Sequence[Session], out: Path) -> None:
+    """Refuse to go on among sessions that have another label, or none, in the data that are prepared now."""
+    others = set(_label_files(out))
+    for session in sessions:
+        place = _label_place(session, out)
+        if place in others and _label(place) == session.label:
+            others.discard(place)
+    if others:
+        raise DataError(
+            f"{printable(out)}: {len(others)} label files are none of the data's, the first is "
+            f"{printable(min(others))}: take them out, or choose another --out"
+        )
+
+
+def _label_place(session: Session, out: Path) -> Path:
+    return out / LABELS / session.subject / session.name / session.label_file.name
+
+
 def _prepare_session(session: Session, detector: Detector, out: Path) -> bool:
     """Write the session's faces, its label last: a session with a label is whole."""
     below = Path(session.subject) / session.name
-    label = out / LABELS / below / session.label_file.name
+    label = _label_place(session, out)
     if label.exists():
         return False
     used = sorted({session.frames[0], *session.frames[-PEAK_FRAMES - 1 :]})

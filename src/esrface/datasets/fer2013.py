@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface._names import printable
-from esrface.datasets.ferplus import FACE_SIZE, SPLIT_FOLDERS
+from esrface._names import printable, reason_of
+from esrface.datasets.ferplus import FACE_SIZE, SPLIT_FOLDERS, decode_face
 from esrface.datasets.preparation import Prepared, Progress, Unusable, prepare, write_picture
 from esrface.datasets.tables import read_table
 from esrface.errors import DataError
@@ -78,8 +78,10 @@ def prepare_ferplus(
         progress: As above.
 
     Raises:
-        DataError: A table cannot be read, lacks a column, or the two do not belong together.
+        DataError: A table cannot be read, lacks a column, or the two do not belong together; or, with
+            ``resume``, a picture there is not the table's. Nothing is written then.
     """
+    total = _check_tables(pixels, votes, out if resume else None)
     rows: list[Row] = []
 
     def jobs() -> Iterator[Row]:
@@ -95,7 +97,7 @@ def prepare_ferplus(
         jobs(),
         work,
         _name,
-        total=_count_faces(votes),
+        total=total,
         resume=resume,
         strict=strict,
         threads=threads,
@@ -145,12 +147,39 @@ def _rows(pixels: Path, votes: Path) -> Iterator[Row]:
         yield Row(line, split, name, face["pixels"], counts)
 
 
-def _count_faces(votes: Path) -> int:
-    return sum(1 for _, row in read_table(votes, ("Image name",)) if row["Image name"].strip())
+def _check_tables(pixels: Path, votes: Path, out: Path | None) -> int:
+    """Read both tables to their ends, and compare what is prepared in ``out``; returns how many faces."""
+    faces = 0
+    for row in _rows(pixels, votes):
+        faces += 1
+        if out is not None:
+            _check_prepared(row, _place(row, out))
+    return faces
+
+
+def _check_prepared(row: Row, place: Path) -> None:
+    """Refuse a picture that an earlier run made of another table: it would get this one's label."""
+    try:
+        there = decode_face(place.read_bytes(), printable(place))
+        face = _face(row.pixels)
+    except (FileNotFoundError, ValueError):  # The last one: a name that no system takes.
+        return
+    except Unusable:
+        return  # Without pixels the row is skipped, and no label is written.
+    except OSError as error:
+        raise DataError(f"cannot read {printable(place)}: {reason_of(error)}") from error
+    except DataError as error:
+        raise DataError(f"{error}: delete it, or choose another --out") from error
+    if not np.array_equal(there, face):
+        raise DataError(f"{printable(place)} is another picture than the table's: choose another --out")
+
+
+def _place(row: Row, out: Path) -> Path:
+    return out / SPLIT_FOLDERS[row.split] / row.name
 
 
 def _prepare_row(row: Row, out: Path) -> bool:
-    place = out / SPLIT_FOLDERS[row.split] / row.name
+    place = _place(row, out)
     if place.suffix != ".png":
         raise Unusable("its name does not end in .png")
     if place.exists():

@@ -10,16 +10,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from esrface._names import printable
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError
 
@@ -44,6 +47,10 @@ NETWORK_ORDER: Final = tuple(VOTE_COLUMNS.index(name) for name in EMOTIONS)
 """Vote column of each emotion in network order."""
 
 FACE_SIZE: Final = 48
+
+_UNREADABLE: Final = (zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
+"""What `zipfile` raises for members that are torn, encrypted (RuntimeError), or packed in a way that it does
+not know (NotImplementedError, which is one)."""
 
 _MOST_VOTES: Final = 1000
 """More than anybody asks for one face; FER+ has 10."""
@@ -101,13 +108,45 @@ def _reader(folder: Path) -> Callable[[str], bytes]:
 def _read_archive(path: Path, folder: str) -> FerPlusSplit:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {Path(name).name: name for name in archive.namelist() if not name.endswith("/")}
-            if "label.csv" not in members:
-                raise DataError(f"{path}: no label.csv inside; is this the zip of {folder}?")
-            text = _text(archive.read(members["label.csv"]), path)
-            return _read_split(text, lambda name: archive.read(members[name]), path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{path}: not a readable zip file ({error})") from error
+            label, pictures = _members(archive.namelist(), folder, path)
+            text = _text(_member(archive, label, path), path)
+            return _read_split(text, lambda name: _member(archive, pictures[name], path), path)
+    except (*_UNREADABLE, UnicodeDecodeError) as error:
+        raise DataError(_torn(path, error)) from error
+
+
+def _members(names: list[str], folder: str, path: Path) -> tuple[str, dict[str, str]]:
+    """The label file of a split in its zip, and the member of each picture's name."""
+    files = {PurePosixPath(name): name for name in names if not name.endswith("/")}
+    tables = [file for file in files if file.name == "label.csv"]
+    if not tables:
+        raise DataError(f"{path}: no label.csv inside; is this the zip of {folder}?")
+    # A zip may hold all of the splits.
+    own = [table for table in tables if table.parent.name == folder] or tables
+    if len(own) > 1:
+        one, two = (printable(files[table]) for table in own[:2])
+        raise DataError(
+            f"{path}: {len(own)} label.csv inside, {one} and {two}; the split's own is {folder}/label.csv"
+        )
+    [table] = own
+    holder = table.parent.name
+    if holder != folder and holder in SPLIT_FOLDERS.values():
+        raise DataError(f"{path}: it holds {holder}, not {folder}")
+    beside = [file for file in files if file.parent.name in (holder, folder)]
+    # Pictures of the same name elsewhere may be another split's.
+    found = [*files, *beside] if len(tables) == 1 else beside
+    return files[table], {file.name: files[file] for file in found}
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    try:
+        return archive.read(name)
+    except _UNREADABLE as error:
+        raise DataError(_torn(path, error)) from error
+
+
+def _torn(path: Path, error: Exception) -> str:
+    return f"{path}: not a readable zip file ({printable(str(error))})"
 
 
 def _text(content: bytes, labels: Path) -> str:
@@ -118,7 +157,7 @@ def _text(content: bytes, labels: Path) -> str:
 
 
 def _read_split(text: str, read: Callable[[str], bytes], labels: Path) -> FerPlusSplit:
-    names: list[str] = []
+    names: dict[str, None] = {}  # In the file's order.
     votes: list[list[int]] = []
     for number, row in enumerate(csv.reader(io.StringIO(text)), start=1):
         if not row:
@@ -131,7 +170,9 @@ def _read_split(text: str, read: Callable[[str], bytes], labels: Path) -> FerPlu
             raise DataError(
                 f"{labels}: line {number} has no ten vote counts after file and box: {','.join(row)!r}"
             )
-        names.append(row[0])
+        if row[0] in names:
+            raise DataError(f"{labels}: line {number} names {printable(row[0])} a second time")
+        names[row[0]] = None
         votes.append(counts)
     if not names:
         raise DataError(f"{labels}: the label file is empty")
@@ -143,13 +184,18 @@ def _read_split(text: str, read: Callable[[str], bytes], labels: Path) -> FerPlu
         except (OSError, KeyError, ValueError):  # The last one: a name that no system takes.
             missing.append(name)
             continue
-        pixels[index] = _decode(encoded, f"{labels}: {name}")
+        pixels[index] = decode_face(encoded, f"{labels}: {name}")
     if missing:
         raise DataError(f"{labels}: {len(missing)} listed pictures are missing, the first is {missing[0]}")
-    return FerPlusSplit(names, pixels, np.array(votes, dtype=np.int16))
+    return FerPlusSplit(list(names), pixels, np.array(votes, dtype=np.int16))
 
 
-def _decode(encoded: bytes, name: str) -> NDArray[np.uint8]:
+def decode_face(encoded: bytes, name: str) -> NDArray[np.uint8]:
+    """A picture's pixels (48, 48), grey.
+
+    Raises:
+        DataError: It cannot be read or has another size; ``name`` says which it is.
+    """
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE) if encoded else None
     if image is None:
         raise DataError(f"{name} is not a readable picture")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from esrface._suggest import nearest, unknown_name
 from esrface.datasets.tables import read_table
 from esrface.emotions import EMOTIONS, classes_problem
 from esrface.errors import DataError
-from esrface.sources import find_images
+from esrface.sources import PICTURE_SUFFIXES, find_images
 
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "Neutral": ("neutrality",),
@@ -73,6 +73,8 @@ class FolderSplit:
     """Class by class, names sorted; for a CSV in its order."""
     problems: tuple[str, ...]
     """One line for each class folder without a picture, and for each folder that cannot be read."""
+    loose: tuple[str, ...] = ()
+    """One line for each of the split's folders in which pictures lie beside those of the classes."""
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -82,9 +84,10 @@ class FolderSplit:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """One line for each new class whose name looks like a slip for one of the eight emotions."""
+        """What may be meant otherwise, one line each: see ``loose``; and new classes whose names look like
+        slips for one of the eight emotions."""
         what = "label" if self.data.is_file() else "folder"
-        return tuple(
+        return self.loose + tuple(
             f"{what} '{printable(name)}' is taken as a new class; if you mean {meant} rename it"
             for name in self.emotions[len(EMOTIONS) :]
             if (meant := _probably(name)) is not None
@@ -203,16 +206,29 @@ def _list_tree(data: Path, split: str, emotions: Sequence[str] | None, of: str) 
                 path = Path(source.name)
                 pictures.append(Listed(path, path.relative_to(data).as_posix(), label))
     pictures.sort(key=lambda picture: picture.label)
-    return FolderSplit(data, split, known.emotions, tuple(pictures), tuple(problems))
+    loose = tuple(line for place in folders if (line := _loose_line(place)) is not None)
+    return FolderSplit(data, split, known.emotions, tuple(pictures), tuple(problems), loose)
+
+
+def _loose_line(place: Path) -> str | None:
+    """A line on pictures that lie right in a split's folder, or None."""
+    loose = _inside(place, lambda entry: entry.suffix.lower() in PICTURE_SUFFIXES and entry.is_file())
+    if not loose:
+        return None
+    return f"{len(loose)} pictures lie in {printable(place)} itself, in no class: they are left out"
 
 
 def _folders(place: Path) -> list[Path]:
-    """Folders right below a folder, sorted, without hidden ones and what archives leave behind."""
+    """Folders right below a folder, sorted, without hidden ones and what archives of macOS leave behind."""
+    return _inside(place, lambda entry: entry.name != "__MACOSX" and entry.is_dir())
+
+
+def _inside(place: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """What is wanted of a folder's entries, sorted, without hidden ones."""
     try:
-        inside = sorted(entry for entry in place.iterdir() if entry.is_dir())
+        return sorted(entry for entry in place.iterdir() if not entry.name.startswith(".") and wanted(entry))
     except OSError as error:
         raise DataError(f"cannot read {printable(place)}: {reason_of(error)}") from error
-    return [folder for folder in inside if not folder.name.startswith((".", "__"))]
 
 
 def _no_split(data: Path, split: str) -> str:
@@ -225,19 +241,56 @@ def _no_split(data: Path, split: str) -> str:
 
 
 def _list_csv(path: Path, split: str, emotions: Sequence[str] | None, of: str) -> FolderSplit:
-    rows: list[dict[str, str]] = []
+    rows: dict[Path, _Line] = {}
     for number, row in read_table(path, COLUMNS):
         means = _KNOWN_SPLITS.get(row["split"].strip().casefold())
         if means is None:
             said = unknown_name("split", row["split"], SPLITS)
             raise DataError(f"{printable(path)}: line {number}: {said}")
-        if means == split:
-            rows.append(row)
+        if means != split:
+            continue
+        for column in ("path", "label"):
+            if not row[column].strip():
+                raise DataError(f"{printable(path)}: line {number} has no {column}")
+        name = _name_in(path.parent, row["path"])
+        line = _Line(number, name, row["label"])
+        before = rows.setdefault(path.parent / name, line)
+        if before is not line:
+            raise DataError(f"{printable(path)}: {_repeated(before, line)}")
     if not rows:
         raise DataError(f"{printable(path)}: no line has the split {split}")
-    known = _Classes(path, "label", [row["label"] for row in rows], emotions, of)
-    pictures = (Listed(path.parent / row["path"], row["path"], known.label(row["label"])) for row in rows)
+    known = _Classes(path, "label", [line.label for line in rows.values()], emotions, of)
+    pictures = (Listed(place, line.name, known.label(line.label)) for place, line in rows.items())
     return FolderSplit(path, split, known.emotions, tuple(pictures), ())
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row of a CSV."""
+
+    number: int
+    name: str
+    label: str
+
+
+def _name_in(folder: Path, cell: str) -> str:
+    """A picture's path as a cell has it, without the blanks around it unless there is such a file."""
+    bare = cell.strip()
+    try:
+        return cell if cell != bare and (folder / cell).exists() else bare
+    except OSError:  # A name that is too long, say: reading it will tell.
+        return bare
+
+
+def _repeated(before: _Line, line: _Line) -> str:
+    one, two = (emotion_of(which.label) or class_key(which.label) for which in (before, line))
+    if one == two:
+        how = f"as in line {before.number}"
+    else:
+        how = (
+            f"as {printable(line.label.strip())}; line {before.number} says {printable(before.label.strip())}"
+        )
+    return f"line {line.number} lists {printable(line.name)} again, {how}: take one out"
 
 
 def class_key(name: str) -> str:

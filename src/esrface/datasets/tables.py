@@ -24,9 +24,10 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
             head = [cell.strip().casefold() for cell in next(reader, [])]
             missing = [column for column in columns if column.casefold() not in head]
             if missing:
+                hint = f": {separated}" if (separated := _other_separator(head)) else ""
                 raise DataError(
                     f"{printable(path)}: the first line has to name the columns {', '.join(columns)}; it "
-                    f"lacks {', '.join(missing)}"
+                    f"lacks {', '.join(missing)}{hint}"
                 )
             places = {column: head.index(column.casefold()) for column in columns}
             for row in reader:
@@ -40,6 +41,13 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = reason_of(error) if isinstance(error, OSError) else f"it is no CSV of UTF-8 text ({error})"
         raise DataError(f"cannot read {printable(path)}: {reason}") from error
+
+
+def _other_separator(head: Sequence[str]) -> str | None:
+    """What spreadsheets of many languages do to a CSV, in words; None where nothing says so."""
+    names = {";": "semicolons", "\t": "tabs"}
+    found = [name for mark, name in names.items() if any(mark in cell for cell in head)]
+    return f"its cells are separated by {found[0]}, save it with commas" if found else None
 
 
 def count_rows(path: Path) -> int:

@@ -117,7 +117,7 @@ def evaluate_folder(
         first = f", the first problem: {problems[0]}" if problems else ""
         raise DataError(f"{printable(data)}: no usable picture in the split {split}{first}")
     report("looking for copies in the training split", 0, 0)
-    lines = (*listed.problems, summarise_skipped(skipped, len(listed.pictures)))
+    lines = (*listed.loose, *listed.problems, summarise_skipped(skipped, len(listed.pictures)))
     return FolderEvaluation(
         split=split,
         vote=vote,
@@ -190,6 +190,6 @@ def _find_fresh(split: FolderSplit, used: Sequence[ReadPicture]) -> NDArray[np.b
     for listed in training:
         try:
             seen.add(file_digest(listed.path.read_bytes()))
-        except OSError:
+        except (OSError, ValueError):  # The last one: a name that no system takes.
             continue
     return new_images((picture.digest for picture in used), seen)
