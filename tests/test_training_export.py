@@ -263,7 +263,7 @@ def test_an_unfinished_run_is_refused(data: Path, tmp_path: Path, monkeypatch: p
     SHORT.save(tmp_path / "config.yaml")
     with pytest.raises(DataError, match="--resume"):
         export_ferplus_run(tmp_path, data)
-    with pytest.raises(DataError, match="not the configuration"):
+    with pytest.raises(DataError, match=r"nowhere.config\.yaml: No such file"):
         export_ferplus_run(tmp_path / "nowhere", data)
 
 

@@ -299,7 +299,7 @@ def test_another_configuration_is_refused_with_the_difference(ferplus: Path, tmp
     with pytest.raises(DataError, match=r"another configuration \(augmentation.shift 0.1 != 0.2\)"):
         train(ferplus, tmp_path / "run", other, resume=True)
     save_recipe(CkPlusConfig(), tmp_path / "ckplus" / "config.yaml")
-    with pytest.raises(DataError, match="ckplus: no run that this protocol can go on with"):
+    with pytest.raises(DataError, match="ckplus: no run that can be gone on with here"):
         train(ferplus, tmp_path / "ckplus", once, resume=True)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"torn")
     with pytest.raises(DataError, match="not a checkpoint"):

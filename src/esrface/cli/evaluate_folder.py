@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import click
 from esrface.cli.command import Command, choice, option
 from esrface.cli.evaluation import evaluation_options, judge
 from esrface.cli.options import DATA, data_option
-from esrface.errors import InputError
 
 
 @click.command(
@@ -57,9 +55,9 @@ def command(data: Path, split: str, detect: bool, strict: bool, **options: Any) 
     skipped and counted. The JSON has the same keys as that of 'esrface evaluate ferplus'.
     """
     from esrface.evaluation.folder import evaluate_folder
+    from esrface.training.folder_data import refuse_among_pictures
 
-    out = options["out"]
-    if out is not None and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data / split)):
-        raise InputError("--out lies among the pictures and would count as a class: choose another place")
+    if options["out"] is not None:
+        refuse_among_pictures(options["out"], data)
     judged = partial(evaluate_folder, data, split, detect=detect, strict=strict, threads=options["threads"])
     return judge(options, judged, detector="auto" if detect else "none")

@@ -153,18 +153,22 @@ def _configuration(recipe: Path | None, init: str | None, settings: dict[str, An
     from esrface.training.folder import FolderConfig, from_nothing
     from esrface.training.folder_start import find_start
 
-    if recipe:
-        config = load_config(recipe, FolderConfig)
-    else:
-        config = from_nothing() if init == "none" else FolderConfig()
-    if init is not None:
-        config = replace(config, init=None if init == "none" else init)
-    if config.init is not None and "network" in settings:
-        raise click.UsageError("--network is for training from nothing: add --init none, or leave it out")
-    if "mirror" not in settings and recipe is None:
-        start = find_start(config).card
-        config = replace(config, mirror=start.mirror if start else False)
-    return replace(config, **settings)
+    def started(config: FolderConfig) -> FolderConfig:
+        return config if init is None else replace(config, init=None if init == "none" else init)
+
+    def defaults(said: FolderConfig) -> FolderConfig:
+        start = started(said).init
+        if start is not None and "network" in settings:
+            raise click.UsageError("--network is for training from nothing: add --init none, or leave it out")
+        if start is None:
+            return from_nothing()
+        config = FolderConfig(init=start)
+        card = find_start(config).card
+        return replace(config, mirror=card.mirror if card else False)
+
+    # What a recipe does not say depends on where training begins.
+    config = load_config(recipe, FolderConfig, defaults) if recipe else defaults(FolderConfig())
+    return replace(started(config), **settings)
 
 
 def _epoch_line(epochs: int, epoch: Epoch, result: FolderValidation, best: bool) -> str:

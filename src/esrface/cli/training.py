@@ -45,7 +45,7 @@ recipe_option = option(
     "--recipe",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Every setting from a run's config.yaml; the options given here go before it.",
+    help="Settings from a run's config.yaml, or some of them; the options given here go before it.",
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from esrface._names import printable
 from esrface.errors import DataError, OutputError
 from esrface.outputs import write_whole
 
@@ -35,5 +36,7 @@ def load_checkpoint(run: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise DataError(f"{path}: not a checkpoint of a training run ({type(error).__name__})") from error
+        raise DataError(
+            f"{printable(path)}: not a checkpoint of a training run ({type(error).__name__})"
+        ) from error
     return state

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-import yaml
-
 from esrface.datasets.augment import Augmentation
 from esrface.datasets.degrade import Degradation
-from esrface.errors import DataError
+from esrface.training.recipes import (
+    PRECISIONS,
+    Limits,
+    check_choice,
+    check_limits,
+    load_recipe,
+    plain_settings,
+    save_recipe,
+)
 
 ADVOCATES = (0.0, 0.0, 0.0, 0.15, 0.15, 0.3, 0.3, 0.5, 0.5)
 """Strengths of the logit adjustment for nine branches: from none to advocates of the rare emotions."""
+
+OPTIMIZERS = ("adamw", "sgd")
+
+_LIMITS: Limits = (
+    (("epochs", "seed", "warmup_steps"), lambda n: n >= 0, "at least 0"),
+    (("batch",), lambda n: n >= 2, "at least 2"),
+    (("lr", "branch_lr_factor", "weight_decay"), lambda x: 0 <= x < math.inf, "a number of at least 0"),
+    (("clip_norm",), lambda x: x > 0, "a number above 0"),
+    (("ema", "teacher_share", "held_out", "mixup"), lambda x: 0 <= x <= 1, "a number from 0 to 1"),
+    (("keep",), lambda x: 0 < x <= 1, "a number above 0, at most 1"),
+    (("degrade_from",), lambda x: x >= 0, "a number of at least 0"),
+    (("input_mean",), math.isfinite, "a number"),
+    (("input_std",), lambda x: 0 < x < math.inf, "a number above 0"),
+)
+"""What settings have to be; not a number is none of it."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +106,18 @@ class TrainConfig:
     degrade_from: float = 0.0
     """Share of the schedule after which pictures are made worse."""
 
+    def __post_init__(self) -> None:
+        check_limits(self, _LIMITS)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("precision", self.precision, PRECISIONS)
+
     def save(self, path: Path) -> None:
         """Write as YAML."""
-        path.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False), encoding="utf-8")
+        save_recipe(self, path)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for YAML and JSON."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+        return plain_settings(self)
 
 
 Config = TypeVar("Config", bound=TrainConfig)
@@ -104,25 +126,11 @@ Config = TypeVar("Config", bound=TrainConfig)
 @overload
 def load_config(path: Path) -> TrainConfig: ...
 @overload
-def load_config(path: Path, kind: type[Config]) -> Config: ...
-def load_config(path: Path, kind: type[TrainConfig] = TrainConfig) -> TrainConfig:
-    """Read what `TrainConfig.save` wrote; a malformed file, or one of another kind, is a `DataError`."""
-    try:
-        plain: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        plain["augmentation"] = Augmentation(**_tuples(plain["augmentation"]))
-        plain["degradation"] = Degradation(**_tuples(plain.get("degradation", {})))
-        return kind(**_tuples(plain))
-    except TypeError as error:  # A setting that is not among ours, or none that can be one.
-        raise DataError(f"{path}: not the configuration of a training run of this kind") from error
-    except (OSError, yaml.YAMLError, AttributeError, KeyError) as error:
-        raise DataError(f"{path}: not the configuration of a training run ({error})") from error
-
-
-def _tuples(plain: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
-
-
-def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
-    """Fields in which two configurations differ, as ``"epochs 8 != 12"``."""
-    left, right = asdict(one), asdict(other)
-    return [f"{key} {left[key]} != {right[key]}" for key in left if left[key] != right[key]]
+def load_config(
+    path: Path, kind: type[Config], defaults: Callable[[Config], Config] | None = None
+) -> Config: ...
+def load_config(
+    path: Path, kind: type[Any] = TrainConfig, defaults: Callable[[Any], Any] | None = None
+) -> Any:
+    """Read what `TrainConfig.save` wrote, or a part of it; see `esrface.training.recipes.load_recipe`."""
+    return load_recipe(path, kind, defaults)

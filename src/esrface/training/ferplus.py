@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from esrface._names import printable
 from esrface.datasets.augment import plain_view
 from esrface.datasets.ferplus import (
     FerPlusSplit,
@@ -30,12 +31,12 @@ from esrface.errors import DataError
 from esrface.evaluation import metrics
 from esrface.networks.config import network_config
 from esrface.networks.esr import ESR
-from esrface.outputs import make_folder, write_whole
+from esrface.outputs import write_whole
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
 from esrface.training.config import TrainConfig
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.loss import log_prior
-from esrface.training.run import CONFIG, METRICS, WEIGHTS, check_run, log_epoch
+from esrface.training.run import METRICS, WEIGHTS, check_run, log_epoch, run_folder
 from esrface.training.start import start_from
 from esrface.training.teacher import call_teachers
 from esrface.training.tensorboard import open_scalars
@@ -91,7 +92,7 @@ def train_ferplus(
         report: called after every epoch.
 
     Raises:
-        DataError: data or run cannot be used as they are.
+        DataError: data or run cannot be used as they are, or the loss became NaN.
         OutputError: a checkpoint cannot be written.
     """
     check_run(run, config, resume)
@@ -105,17 +106,12 @@ def train_ferplus(
     prior = log_prior(training.targets)
     teachers = call_teachers(config, prior, torch.device(device))
     trainer = Trainer(network, training, config, torch.device(device), teachers, ranks)
-    # Only now, so that data or a start that cannot be used leave no empty run behind; and not before all
-    # ranks have looked what is there.
-    ranks.wait()
-    if ranks.is_first:
-        make_folder(run)
-        config.save(run / CONFIG)
     state = load_checkpoint(run) if resume else None
     if state is not None:
         trainer.restore(state)
     seen = None if progress is None else lambda done, total: progress(trainer.done + 1, done, total)
-    with open_scalars(run, tensorboard and ranks.is_first) as scalars:
+    # Only now, so that data or a start that cannot be used leave no empty run behind.
+    with run_folder(run, config, ranks), open_scalars(run, tensorboard and ranks.is_first) as scalars:
         for epoch in trainer.epochs(seen):
             if not ranks.is_first:
                 continue
@@ -127,9 +123,10 @@ def train_ferplus(
             save_checkpoint(run, trainer.state())
             if report is not None:
                 report(epoch, result)
-    if ranks.is_first:
-        weights = {name: tensor.contiguous().cpu() for name, tensor in trainer.averaged.state_dict().items()}
-        write_whole(run / WEIGHTS, save(weights), overwrite=True)
+        if ranks.is_first:
+            averaged = trainer.averaged.state_dict().items()
+            weights = {name: tensor.contiguous().cpu() for name, tensor in averaged}
+            write_whole(run / WEIGHTS, save(weights), overwrite=True)
     ranks.wait()
     return run / WEIGHTS
 
@@ -146,7 +143,7 @@ def training_faces(data: Path, held_out: float = 0.0) -> FaceSet:
     repeated = _in_validation(split, data)
     usable = (targets.sum(axis=1) > 0) & ~repeated & ~held_out_images(split.pixels, held_out)
     if not usable.any():
-        raise DataError(f"{data}: no training image has a usable label")
+        raise DataError(f"{printable(data)}: no training image has a usable label")
     logger.info(
         "%d training images, %d left out as copies of validation images", usable.sum(), repeated.sum()
     )
@@ -162,7 +159,7 @@ def held_out_faces(data: Path, share: float) -> tuple[FerPlusSplit, NDArray[np.i
     first[np.unique(pixel_hashes(split.pixels), return_index=True)[1]] = True
     chosen &= first
     if not chosen.any():
-        raise DataError(f"{data}: no training image was held out")
+        raise DataError(f"{printable(data)}: no training image was held out")
     return split.select(chosen), labels[chosen]
 
 

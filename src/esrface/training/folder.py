@@ -25,18 +25,19 @@ from esrface.datasets.folder_pictures import FolderFaces
 from esrface.detection import create_detector
 from esrface.emotions import EMOTIONS
 from esrface.ensemble import combine_arrays
-from esrface.errors import DataError
+from esrface.errors import DataError, InputError
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import fit_temperature, mean_probabilities
 from esrface.evaluation.folder import largest_face
 from esrface.models.registry import DEFAULT_MODEL
 from esrface.networks.esr import ESR
-from esrface.outputs import make_folder, write_whole
+from esrface.outputs import write_whole
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
 from esrface.training.config import TrainConfig
-from esrface.training.folder_data import FolderData, Step, read_folder_data
+from esrface.training.folder_data import FolderData, Step, read_folder_data, refuse_among_pictures
 from esrface.training.folder_start import Start, build_network, find_start
-from esrface.training.run import CONFIG, METRICS, WEIGHTS, check_run, log_epoch
+from esrface.training.recipes import check_limits
+from esrface.training.run import METRICS, WEIGHTS, check_run, log_epoch, run_folder
 from esrface.training.trainer import Epoch, FaceSet, Trainer
 
 MIN_GAIN = 1e-3
@@ -63,6 +64,12 @@ class FolderConfig(TrainConfig):
     """Whether the largest detected face is cut out of each picture instead of taking the whole of it."""
     mirror: bool = False
     """Whether the model looks at the mirror image too; validation then does so as well."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_limits(self, ((("patience",), lambda n: n >= 1, "at least 1"),))
+        if self.init is None and not self.epochs:
+            raise InputError("epochs is 0 and init is not set: there is nothing to learn and no start")
 
 
 def from_nothing() -> FolderConfig:
@@ -140,7 +147,7 @@ def train_folder(
         config: Everything that decides the outcome. ``network`` counts only where ``init`` is None, and a
             model's own input and number of branches go before what is said here.
         device: Torch device.
-        resume: Go on from the run's last checkpoint, if its configuration is the same.
+        resume: Go on from the run's last checkpoint, if its configuration and the pictures are the same.
         strict: Raise for the first picture that cannot be used instead of skipping it.
         threads: For reading pictures.
         progress: Called now and then.
@@ -149,10 +156,12 @@ def train_folder(
         report: Called after every epoch.
 
     Raises:
-        DataError: The pictures or the run cannot be used as they are.
+        DataError: The pictures or the run cannot be used as they are, or the loss became NaN.
+        InputError: The run would lie among the pictures.
         ModelError: The model to start from cannot be trained further.
         OutputError: A file of the run cannot be written.
     """
+    refuse_among_pictures(run, data)
     start = find_start(config)
     config = _fitted(config, start)
     check_run(run, config, resume)
@@ -174,26 +183,34 @@ def train_folder(
         tell(faces.summary)
     state = load_checkpoint(run) if resume else None
     _check_classes(run, state, faces.emotions)
+    faces.fingerprint.check(run, state)
     network = build_network(start, config, faces)
     trainer = Trainer(network, _face_set(faces), config, torch.device(device))
     # Only now, so that pictures or a start that cannot be used leave no empty run behind.
-    make_folder(run)
-    config.save(run / CONFIG)
-    best = _Best(state, trainer, faces.valid, fine_tuned=start.file is not None)
+    with run_folder(run, config):
+        best = _Best(state, trainer, faces.valid, fine_tuned=start.file is not None)
+        _learn(trainer, best, faces, run, step, report)
+        weights = {name: tensor.contiguous().cpu() for name, tensor in best.weights.items()}
+        write_whole(run / WEIGHTS, save(weights), overwrite=True)
+    network = network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    network.load_state_dict(weights)
+    return FolderRun(run, data, config, start, network, best.epoch, trainer.done, best.before, faces)
+
+
+def _learn(
+    trainer: Trainer, best: _Best, faces: FolderData, run: Path, step: Step, report: Report | None
+) -> None:
+    """Train until nothing gets better, each epoch logged and kept to go on from."""
+    pictures = {"emotions": faces.emotions, **faces.fingerprint.state()}
     for epoch in trainer.epochs(_each_step(step, trainer)) if not best.is_final(trainer.done) else ():
         result = judge(trainer, faces.valid)
         is_best = best.offer(epoch.number, result, trainer)
         log_epoch(run / METRICS, epoch, result)
-        save_checkpoint(run, {**trainer.state(), **best.state(), "emotions": faces.emotions})
+        save_checkpoint(run, {**trainer.state(), **best.state(), **pictures})
         if report is not None:
             report(epoch, result, is_best)
         if best.is_final(epoch.number):
             break
-    weights = {name: tensor.contiguous().cpu() for name, tensor in best.weights.items()}
-    write_whole(run / WEIGHTS, save(weights), overwrite=True)
-    network = network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-    network.load_state_dict(weights)
-    return FolderRun(run, data, config, start, network, best.epoch, trainer.done, best.before, faces)
 
 
 def judge(trainer: Trainer, valid: FolderFaces) -> FolderValidation:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
-from esrface.datasets.folder import FolderSplit, class_counts, list_folder
+from esrface.datasets.folder import SPLITS, FolderSplit, class_counts, list_folder
 from esrface.datasets.folder_pictures import Cut, FolderFaces, load_faces, summarise_skipped
 from esrface.emotions import EMOTIONS
-from esrface.errors import DataError
+from esrface.errors import DataError, InputError
+from esrface.training.fingerprint import Fingerprint
 
 Step = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -47,6 +50,37 @@ class FolderData:
             if count
         )
         return f"classes with their training pictures: {', '.join(named)}"
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the pictures in both splits, whatever their names and order."""
+        splits = {"train": self.training, "valid": self.valid}
+        pictures = sorted(
+            f"{split} {digest.decode()} {self.emotions[label]}".encode("utf-8", "backslashreplace")
+            for split, faces in splits.items()
+            for digest, label in zip(faces.digests.tolist(), faces.labels.tolist(), strict=True)
+        )
+        counts = f"{len(self.training)} training and {len(self.valid)} validation pictures"
+        return Fingerprint.of(pictures, counts)
+
+
+def refuse_among_pictures(out: Path, data: Path) -> None:
+    """Make sure that what is written to ``out`` cannot be taken for a class of the folder ``data``.
+
+    Raises:
+        InputError: It lies in the folder of a split, whether that is there yet or not.
+    """
+    if not data.is_dir():
+        return
+    place, root = Path(os.path.realpath(out)), Path(os.path.realpath(data))
+    splits = {name for split, others in SPLITS.items() for name in (split, *others)}
+    names = set(place.relative_to(root).parts[:1]) if place.is_relative_to(root) else set()
+    with suppress(OSError):
+        # A split may be a link to somewhere else.
+        links = ((entry.name, Path(os.path.realpath(entry))) for entry in root.iterdir())
+        names |= {name for name, target in links if place.is_relative_to(target)}
+    if any(name.casefold() in splits for name in names):
+        raise InputError("--out lies among the pictures and would count as a class: choose another place")
 
 
 def read_folder_data(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -13,10 +13,31 @@ import yaml
 
 from esrface._names import printable, reason_of
 from esrface._suggest import unknown_name
-from esrface.errors import DataError
+from esrface.errors import DataError, InputError
 from esrface.outputs import write_whole
 
 Settings = TypeVar("Settings")
+
+PRECISIONS = ("auto", "bf16", "fp32")
+"""To compute in."""
+
+Limits = Sequence[tuple[tuple[str, ...], Callable[[float], bool], str]]
+"""Names of settings, whether a value of theirs fits, and what is wanted, for people."""
+
+
+def check_limits(settings: Any, limits: Limits) -> None:
+    """Raise InputError for the first setting whose value does not fit."""
+    for names, fits, wanted in limits:
+        for name in names:
+            value = getattr(settings, name)
+            if not fits(value):
+                raise InputError(f"{name}: expected {wanted}, got {value!r}")
+
+
+def check_choice(what: str, given: str, options: Sequence[str]) -> None:
+    """Raise InputError unless ``given`` is one of the options."""
+    if given not in options:
+        raise InputError(unknown_name(what, given, options))
 
 
 def save_recipe(settings: Any, path: Path) -> None:
@@ -30,19 +51,37 @@ def plain_settings(settings: Any) -> dict[str, Any]:
     return plain
 
 
-def load_recipe(path: Path, kind: type[Settings]) -> Settings:
+def load_recipe(
+    path: Path, kind: type[Settings], defaults: Callable[[Settings], Settings] | None = None
+) -> Settings:
     """Read settings of a kind; a setting that is not in the file has its default.
 
+    Args:
+        path: Of the YAML file.
+        kind: The dataclass.
+        defaults: Called with the settings as the dataclass completes them, gives what those have that are not
+            in the file; None: what the dataclass says.
+
     Raises:
-        DataError: No such file, no YAML, an unknown setting, or a value of another type.
+        DataError: No such file, no YAML, an unknown setting, or a value that cannot be one.
     """
     try:
         plain = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{printable(path)}: {reason_of(error)}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise DataError(f"{printable(path)}: not a YAML file") from error
-    return _build(kind, plain, printable(path))
+    settings = _of_file(kind, plain, path)
+    if defaults is None:
+        return settings
+    return _of_file(kind, _merged(plain_settings(defaults(settings)), plain), path)
+
+
+def _of_file(kind: type[Settings], plain: Any, path: Path) -> Settings:
+    try:
+        return _build(kind, plain, printable(path))
+    except InputError as error:
+        raise DataError(f"{printable(path)}: {error}") from error
 
 
 def override(settings: Settings, assignments: Sequence[str]) -> Settings:
@@ -80,6 +119,15 @@ def _differences(left: dict[str, Any], right: dict[str, Any], before: str) -> li
         elif value != right[key]:
             found.append(f"{before}{key} {value} != {right[key]}")
     return found
+
+
+def _merged(defaults: Mapping[Any, Any], plain: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The plain settings, and the defaults of those that are not among them."""
+    merged = {**defaults, **plain}
+    for name, value in plain.items():
+        if isinstance(value, dict) and isinstance(defaults.get(name), dict):
+            merged[name] = _merged(defaults[name], value)
+    return merged
 
 
 def _build(kind: type[Settings], plain: Any, where: str) -> Settings:
@@ -130,7 +178,7 @@ def _number(value: Any) -> Any:
         return value
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return value
 
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from esrface.errors import DataError
+from esrface._names import printable
+from esrface.errors import DataError, InputError
 from esrface.models.registry import RUN_CARD, RUN_MODEL
-from esrface.outputs import write_whole
+from esrface.outputs import clear_left_over, make_folder, write_whole
 from esrface.training.checkpoint import CHECKPOINT
-from esrface.training.config import TrainConfig, differences, load_config
+from esrface.training.distributed import ALONE, Ranks
+from esrface.training.recipes import load_recipe, save_recipe, setting_differences
+from esrface.training.tensorboard import FOLDER as TENSORBOARD
 from esrface.training.trainer import Epoch
 
 CONFIG = "config.yaml"
 METRICS = "metrics.csv"
 WEIGHTS = "weights.safetensors"
 
-_OWN = (METRICS, WEIGHTS, CHECKPOINT, RUN_MODEL, RUN_CARD, "report.html")
+OWN = (METRICS, WEIGHTS, CHECKPOINT, RUN_MODEL, RUN_CARD, "report.html")
 """What else a run writes into its folder."""
 
 TOGETHER = "+"
@@ -33,19 +39,82 @@ def members(entry: str) -> list[str]:
     return [entry] if Path(entry).exists() else entry.split(TOGETHER)
 
 
-def check_run(run: Path, config: TrainConfig, resume: bool) -> None:
-    """Refuse to overwrite a run, or to go on with it in another way than it was begun."""
-    written = run / CONFIG
+def check_run(run: Path, config: Any, resume: bool, own: Sequence[str] = OWN) -> None:
+    """Refuse to overwrite a run, or to go on with it in another way than it was begun.
+
+    Args:
+        run: The folder, there or not.
+        config: All settings, a dataclass.
+        resume: Whether a run there is to be gone on with.
+        own: What a run writes there besides `CONFIG`; none of it may be there without a run.
+
+    Raises:
+        DataError: The folder cannot be used.
+    """
+    written, named = run / CONFIG, printable(run)
     if not written.exists():
-        for name in _OWN:
-            if (run / name).exists():
-                raise DataError(f"{run}: a run would replace the {name} there; choose another --out")
+        for name in own:
+            if os.path.lexists(run / name):
+                raise DataError(f"{named}: a run would replace the {name} there; choose another --out")
         return
     if not resume:
-        raise DataError(f"{run}: a run is already there; pass --resume to go on or choose another --out")
-    changed = differences(load_config(written, type(config)), config)
+        raise DataError(f"{named}: a run is already there; pass --resume to go on or choose another --out")
+    try:
+        earlier = load_recipe(written, type(config))
+    except (DataError, InputError) as error:
+        raise DataError(f"{named}: no run that can be gone on with here ({error})") from error
+    changed = setting_differences(earlier, config)
     if changed:
-        raise DataError(f"{run}: cannot resume with another configuration ({'; '.join(changed)})")
+        raise DataError(f"{named}: cannot resume with another configuration ({'; '.join(changed)})")
+
+
+@contextmanager
+def run_folder(
+    run: Path,
+    config: Any,
+    ranks: Ranks = ALONE,
+    *,
+    own: Sequence[str] = OWN,
+    checkpoints: str = CHECKPOINT,
+) -> Iterator[None]:
+    """Make a folder that `check_run` let pass, with its settings in it.
+
+    If the block raises before anything is learnt that could be gone on with, a run that was begun here is
+    taken away again, so that the same folder can be used with other settings.
+
+    Args:
+        run: The folder.
+        config: All settings, a dataclass.
+        ranks: The processes that train together; the first one writes.
+        own: What a run writes there.
+        checkpoints: Pattern of what can be gone on with, below the folder.
+    """
+    is_new = not (run / CONFIG).exists()
+    made = [run / name for name in (CONFIG, *own, TENSORBOARD) if not os.path.lexists(run / name)]
+    folders = [place for place in (run, *run.parents) if not place.exists()]
+    # Nobody writes before everybody has looked.
+    ranks.wait()
+    try:
+        if ranks.is_first:
+            make_folder(run)
+            if not is_new:
+                clear_left_over(run)
+            save_recipe(config, run / CONFIG)
+        yield
+    except BaseException:
+        if ranks.is_first and is_new and not any(run.glob(checkpoints)):
+            _take_away(made, folders)
+        raise
+
+
+def _take_away(files: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Remove files and whole folders, then those folders that are empty, as far as it can be done."""
+    for place in files:
+        with suppress(OSError):
+            shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def log_epoch(path: Path, epoch: Epoch, result: Any) -> None:

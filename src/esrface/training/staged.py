@@ -266,9 +266,11 @@ class StagedTrainer:
         self._optimizer.zero_grad(set_to_none=True)
         value = self._ranks.mean(loss.detach()).item()
         if not np.isfinite(value):
+            # What was learnt until now stays where it is and goes on with its own settings only.
+            elsewhere = " and choose another --out" if self.done or self.stage.number > 1 else ""
             raise DataError(
                 f"the loss became {value} in stage {self.stage.number} (branch {self.stage.branches}), epoch "
-                f"{self.done + 1}, step {number + 1}: lower --lr"
+                f"{self.done + 1}, step {number + 1}: lower --lr{elsewhere}"
             )
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from esrface._names import printable
 from esrface.errors import DataError
 from esrface.networks.config import network_config
 from esrface.networks.esr import ESR, ConvBlock
@@ -42,8 +43,8 @@ def start_from(network: ESR, config: TrainConfig, faces: Tensor) -> None:
     if config.init is not None:
         if len(members(config.init)) > 1:
             raise DataError(
-                f"init names several runs ({config.init}); only a network that goes on with their branches "
-                "can start from these: set init_branches in a recipe, or name one"
+                f"init names several runs ({printable(config.init)}); only a network that goes on with their "
+                "branches can start from these: set init_branches in a recipe, or name one"
             )
         source = _source(config.init, config, faces)
         for limb in network.limbs:
@@ -79,8 +80,8 @@ def _finished(run: str, like: ESR) -> ESR:
     earlier = load_network(Path(run), load_config(Path(run) / CONFIG))
     if not earlier.config.has_layers_of(like.config):
         raise DataError(
-            f"{run}: its network is {earlier.config.name}, and only branches of such a one can go on from "
-            f"there, not those of {like.config.name}"
+            f"{printable(run)}: its network is {earlier.config.name}, and only branches of such a one can go "
+            f"on from there, not those of {like.config.name}"
         )
     return earlier
 
@@ -108,7 +109,7 @@ def _source(start: str, config: TrainConfig, faces: Tensor) -> list[ConvBlock]:
 def _copy_start(target: Sequence[nn.Module], source: Sequence[ConvBlock], name: str) -> None:
     blocks = _blocks(target)
     if [b.spec for b in blocks] != [b.spec for b in source[: len(blocks)]]:
-        raise DataError(f"{name}: its layers are not those that this network begins with")
+        raise DataError(f"{printable(name)}: its layers are not those that this network begins with")
     for block, given in zip(blocks, source, strict=False):
         block.load_state_dict(given.state_dict())
 

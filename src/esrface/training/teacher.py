@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from esrface._names import printable
 from esrface.errors import DataError
 from esrface.networks.config import network_config
 from esrface.networks.esr import ESR, ConvBlock
@@ -105,7 +106,7 @@ def without_batch_norm(network: ESR) -> ESR:
 def load_network(run: Path, config: TrainConfig) -> ESR:
     """A finished run's averaged weights in their network, ready to answer."""
     if not (run / WEIGHTS).is_file():
-        raise DataError(f"{run}: no {WEIGHTS} here; the run is not finished, go on with --resume")
+        raise DataError(f"{printable(run)}: no {WEIGHTS} here; the run is not finished, go on with --resume")
     network = ESR(network_config(config.network)).eval()
     network.load_state_dict(load_file(run / WEIGHTS))
     return network

@@ -207,8 +207,11 @@ class Trainer:
         if losses.isfinite().all():
             return
         step = int(losses.isfinite().logical_not().nonzero()[0])
+        # What was learnt until now stays where it is and goes on with its own settings only.
+        elsewhere = " and choose another --out" if self.done else ""
         raise DataError(
             f"the loss became {losses[step].item()} in epoch {self.done + 1}, step {step + 1}: lower --lr"
+            f"{elsewhere}"
         )
 
     def _mixed(self, x: Tensor, votes: Tensor, views: torch.Generator) -> tuple[Tensor, Tensor]:

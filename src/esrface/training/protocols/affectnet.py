@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from esrface.datasets.resampling import capped_sample, quadrants
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError
 from esrface.models.card import CropRule, TrainingData
+from esrface.training.fingerprint import Fingerprint
 from esrface.training.protocols.config import (
     AffectNetContinuousConfig,
     AffectNetDiscreteConfig,
@@ -52,6 +54,7 @@ def discrete_plan(data: Path, config: AffectNetDiscreteConfig, *, threads: int =
         labels=valid.expressions,
         start=start,
         origin=ORIGIN,
+        pictures=_fingerprint(training, valid),
         warnings=(
             *absent("training", training.expressions),
             *absent("validation", valid.expressions),
@@ -83,6 +86,7 @@ def continuous_plan(data: Path, config: AffectNetContinuousConfig, *, threads: i
         labels=valid.expressions,
         start=start,
         origin=ORIGIN,
+        pictures=_fingerprint(training, valid),
     )
 
 
@@ -94,6 +98,13 @@ def fresh_samples(pool: FacePool, config: ProtocolConfig, threads: int) -> Pools
         return [pool.subset(chosen, threads=threads)]
 
     return draw
+
+
+def _fingerprint(training: AffectNetSet, valid: AffectNetSet) -> Fingerprint:
+    """By name, which holds the labels: there are too many faces to look into each."""
+    names = ("\n".join(path.name for path in faces.paths) for faces in (training, valid))
+    counts = f"{len(training)} training and {len(valid)} validation pictures"
+    return Fingerprint.of((os.fsencode(part) for part in names), counts)
 
 
 def _with_emotion(faces: AffectNetSet) -> AffectNetSet:

@@ -9,6 +9,7 @@ import numpy as np
 from esrface.datasets.ckplus import CkPlus, Trial, ckplus_trial
 from esrface.datasets.pools import FacePool
 from esrface.models.card import CropRule, TrainingData
+from esrface.training.fingerprint import Fingerprint
 from esrface.training.protocols.config import CkPlusConfig, variant_shape
 from esrface.training.protocols.plan import Origin, Plan, load_start
 from esrface.training.stages import Pace, Stage, growth, interleaved
@@ -48,8 +49,15 @@ def ckplus_plan(faces: CkPlus, variant: str, trial: int, config: CkPlusConfig) -
         valid=valid,
         labels=np.asarray(valid.targets),
         start=load_start(config.init, shape),
+        pictures=fingerprint(faces),
         origin=origin(trial),
     )
+
+
+def fingerprint(faces: CkPlus) -> Fingerprint:
+    """Of all labelled frames, by content, label and subject."""
+    who = "\n".join(faces.subjects.tolist()).encode("utf-8", "backslashreplace")
+    return Fingerprint.of((faces.pixels.tobytes(), faces.labels.tobytes(), who), f"{len(faces)} pictures")
 
 
 def ckplus_stages(variant: str, pace: Pace) -> tuple[Stage, ...]:

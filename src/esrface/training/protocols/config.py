@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from esrface._suggest import unknown_name
 from esrface.datasets.ckplus import FOLDS, NEUTRAL_FRAMES
 from esrface.datasets.jitter import Jitter
 from esrface.errors import InputError
 from esrface.networks.config import NetworkConfig, esr_lab, lab_ensemble, lab_single, network_config
+from esrface.training.recipes import PRECISIONS, Limits, check_choice, check_limits, plain_settings
 from esrface.training.stages import Pace
 
-PRECISIONS = ("auto", "bf16", "fp32")
-"""To compute in."""
-
-_LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+_LIMITS: Limits = (
     (("branches", "epochs", "batch", "cap", "validate_every", "decay_every"), lambda n: n >= 1, "at least 1"),
     (("later_epochs", "seed"), lambda n: n >= 0, "at least 0"),
     (("lr", "decay", "input_std"), lambda x: 0 < x < math.inf, "a number above 0"),
@@ -64,13 +60,8 @@ class ProtocolConfig:
     augmentation: Jitter = field(default_factory=Jitter)
 
     def __post_init__(self) -> None:
-        for names, fits, wanted in _LIMITS:
-            for name in names:
-                value = getattr(self, name)
-                if not fits(value):
-                    raise InputError(f"{name}: expected {wanted}, got {value!r}")
-        if self.precision not in PRECISIONS:
-            raise InputError(unknown_name("precision", self.precision, PRECISIONS))
+        check_limits(self, _LIMITS)
+        check_choice("precision", self.precision, PRECISIONS)
 
     @property
     def pace(self) -> Pace:
@@ -155,10 +146,8 @@ class CkPlusConfig(ProtocolConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for variant in self.variants:
-            if variant not in VARIANTS:
-                raise InputError(unknown_name("variant", variant, VARIANTS))
-        if self.neutral not in NEUTRAL_FRAMES:
-            raise InputError(unknown_name("neutral frame", self.neutral, NEUTRAL_FRAMES))
+            check_choice("variant", variant, VARIANTS)
+        check_choice("neutral frame", self.neutral, tuple(NEUTRAL_FRAMES))
         if not self.variants or not self.trials:
             raise InputError("there is nothing to train: name at least one variant and one trial")
         if set(self.trials) - set(range(FOLDS)):
@@ -178,6 +167,4 @@ def variant_shape(variant: str) -> NetworkConfig:
 
 def settings_without(config: Any, *names: str) -> dict[str, Any]:
     """The settings as plain data, less some of them."""
-    from esrface.training.recipes import plain_settings
-
     return {name: value for name, value in plain_settings(config).items() if name not in names}

@@ -12,6 +12,7 @@ from esrface.datasets.ferplus import load_ferplus, majority_labels, pixel_hashes
 from esrface.datasets.pools import FacePool
 from esrface.models.card import TrainingData
 from esrface.training.export import FERPLUS_CROP, FERPLUS_TERMS
+from esrface.training.fingerprint import Fingerprint
 from esrface.training.protocols.affectnet import fresh_samples
 from esrface.training.protocols.config import FerPlusPaperConfig
 from esrface.training.protocols.plan import Origin, Plan, absent, load_start
@@ -58,6 +59,7 @@ def ferplus_plan(data: Path, config: FerPlusPaperConfig) -> Plan:
             *absent("training", splits["train"].labels),
             *absent("validation", splits["valid"].labels),
         ),
+        pictures=_fingerprint(splits["train"], splits["valid"]),
     )
 
 
@@ -69,3 +71,9 @@ class Labelled:
     """(N, 48, 48) grey."""
     labels: NDArray[np.int64]
     """(N,) in network order."""
+
+
+def _fingerprint(training: Labelled, valid: Labelled) -> Fingerprint:
+    parts = (part.tobytes() for faces in (training, valid) for part in (faces.pixels, faces.labels))
+    counts = f"{len(training.labels)} training and {len(valid.labels)} validation pictures"
+    return Fingerprint.of(parts, counts)

@@ -18,6 +18,7 @@ from esrface.networks.config import NetworkConfig
 from esrface.networks.esr import ESR
 from esrface.networks.original import read_original
 from esrface.networks.saved import load_saved
+from esrface.training.fingerprint import Fingerprint
 from esrface.training.run import WEIGHTS
 from esrface.training.staged import Pools, take_weights
 from esrface.training.stages import Stage
@@ -51,6 +52,8 @@ class Plan:
     origin: Origin
     warnings: tuple[str, ...] = ()
     """What has to be known before a long run: one line each."""
+    pictures: Fingerprint | None = None
+    """Of all pictures, so that a run is not gone on with on others; None: nobody looks."""
 
 
 def absent(what: str, labels: NDArray[np.int64]) -> tuple[str, ...]:

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,24 +23,28 @@ from typing import Any
 import torch
 
 from esrface._names import printable, reason_of
-from esrface.errors import DataError, InputError
+from esrface.errors import DataError
 from esrface.networks.esr import ESR
 from esrface.networks.original import write_original
 from esrface.networks.saved import save_network
-from esrface.outputs import RowFile, clear_left_over, make_folder, write_whole
+from esrface.outputs import RowFile, write_whole
+from esrface.training import run as runs
 from esrface.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from esrface.training.curves import ENSEMBLE, Curve, Panel, write_curves
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.protocols.config import ProtocolConfig
 from esrface.training.protocols.plan import Plan
-from esrface.training.recipes import load_recipe, save_recipe, setting_differences
-from esrface.training.run import CONFIG, METRICS, WEIGHTS
+from esrface.training.run import METRICS, WEIGHTS, check_run
 from esrface.training.staged import StagedTrainer, StageEpoch
-from esrface.training.tensorboard import FOLDER as TENSORBOARD
 from esrface.training.tensorboard import open_scalars
 
 CURVES = "curves"
 NETWORKS = "networks"
+OF_TRIALS = ("results.csv", "table.md")
+"""Of a comparison over trials, see `esrface.training.protocols.trials`."""
+
+_OWN = (*runs.OWN, CURVES, NETWORKS, *OF_TRIALS)
+"""What a run writes into its folder besides its settings."""
 
 COLUMNS = ("stage", "branches", "epoch", "lr", "trained_lr", "loss", "seconds", "images_per_s", "best")
 """Of `METRICS`, before those of the figures."""
@@ -71,62 +74,21 @@ class Training:
 
 def check_place(run: Path, config: ProtocolConfig, resume: bool) -> None:
     """Refuse to overwrite a run, or to go on with it in another way than it was begun."""
-    written = run / CONFIG
-    if not written.exists():
-        return
-    if not resume:
-        raise DataError(
-            f"{printable(run)}: a run is already there; pass --resume to go on or choose another --out"
-        )
-    try:
-        earlier = load_recipe(written, type(config))
-    except (DataError, InputError) as error:
-        raise DataError(f"{printable(run)}: no run that this protocol can go on with ({error})") from error
-    changed = setting_differences(earlier, config)
-    if changed:
-        raise DataError(f"{printable(run)}: cannot resume with another configuration ({'; '.join(changed)})")
+    check_run(run, config, resume, _OWN)
 
 
-@contextmanager
-def run_folder(run: Path, config: ProtocolConfig, how: Training) -> Iterator[None]:
-    """Make the run's folder, or make sure that it can be gone on with.
-
-    If the block raises before anything is learnt that could be gone on with, a run that was begun here is
-    taken away again, so that the same folder can be used with other settings.
-    """
+def run_folder(run: Path, config: ProtocolConfig, how: Training) -> AbstractContextManager[None]:
+    """`esrface.training.run.run_folder` for a protocol, after `check_place`."""
     check_place(run, config, how.resume)
-    files = (CONFIG, METRICS, CURVES, NETWORKS, TENSORBOARD)
-    made = [] if (run / CONFIG).exists() else [run / name for name in files if not (run / name).exists()]
-    folders = [place for place in (run, *run.parents) if not place.exists()]
-    # Nobody writes before everybody has looked.
-    how.ranks.wait()
-    try:
-        if how.ranks.is_first:
-            make_folder(run)
-            clear_left_over(run)
-            save_recipe(config, run / CONFIG)
-        yield
-    except BaseException:
-        if how.ranks.is_first and made and not any(run.rglob(CHECKPOINT)):
-            _take_away(made, folders)
-        raise
-
-
-def _take_away(files: Iterable[Path], folders: Iterable[Path]) -> None:
-    """Remove files and whole folders, then those folders that are empty, as far as it can be done."""
-    for place in files:
-        with suppress(OSError):
-            shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
-    with suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
+    return runs.run_folder(run, config, how.ranks, own=_OWN, checkpoints=f"**/{CHECKPOINT}")
 
 
 def train_plan(plan: Plan, run: Path, config: ProtocolConfig, how: Training) -> StagedTrainer:
     """Train to the end of the plan; the trainer's ``network`` is the outcome.
 
     Raises:
-        DataError: The run is there already or was begun with other settings, or the loss became NaN.
+        DataError: The run is there already or was begun with other settings or pictures, or the loss became
+            NaN.
         OutputError: A file cannot be written; the last checkpoint stays.
     """
     with run_folder(run, config, how):
@@ -147,7 +109,10 @@ def _train(plan: Plan, run: Path, config: ProtocolConfig, how: Training) -> Stag
         threads=how.threads,
     )
     state = load_checkpoint(run) if how.resume else None
+    pictures = {} if plan.pictures is None else plan.pictures.state()
     if state is not None:
+        if plan.pictures is not None:
+            plan.pictures.check(run, state)
         trainer.restore(state)
     writes = how.ranks.is_first
     with open_scalars(run, how.tensorboard and writes) as scalars:
@@ -158,7 +123,7 @@ def _train(plan: Plan, run: Path, config: ProtocolConfig, how: Training) -> Stag
                 scalars.add(_scalars(epoch), log.rows)
                 if epoch.is_best:
                     _save_best(trainer, run, how.legacy)
-                save_checkpoint(run, trainer.state())
+                save_checkpoint(run, {**trainer.state(), **pictures})
             if how.report is not None and writes:
                 how.report(epoch)
     if writes:

@@ -16,19 +16,28 @@ from pathlib import Path
 
 import numpy as np
 
+from esrface._names import printable
 from esrface.datasets.ckplus import CkPlus, ckplus_trial, load_ckplus
 from esrface.errors import DataError
 from esrface.evaluation.paired import paired_t_test
 from esrface.networks.esr import ESR, parameter_count
 from esrface.networks.saved import load_saved
 from esrface.outputs import write_whole
-from esrface.training.protocols.ckplus import ckplus_plan, of_subjects
+from esrface.training.checkpoint import load_checkpoint
+from esrface.training.protocols.ckplus import ckplus_plan, fingerprint, of_subjects
 from esrface.training.protocols.config import CkPlusConfig, variant_shape
 from esrface.training.protocols.export import export_run
-from esrface.training.protocols.run import Training, read_rows, run_folder, train_plan
+from esrface.training.protocols.run import (
+    OF_TRIALS,
+    Training,
+    check_place,
+    read_rows,
+    run_folder,
+    train_plan,
+)
 from esrface.training.run import WEIGHTS
 
-RESULTS, TABLE = "results.csv", "table.md"
+RESULTS, TABLE = OF_TRIALS
 
 
 @dataclass(frozen=True)
@@ -71,12 +80,17 @@ def train_ckplus(
     Raises:
         DataError: The data or the run cannot be used as they are.
     """
+    # Before the data are read, which may take minutes.
+    check_place(run, config, how.resume)
     faces = load_ckplus(data, neutral=config.neutral)
     for trial in config.trials:
         ckplus_trial([str(subject) for subject in faces.subjects], trial)
     with run_folder(run, config, how):
-        results = _read_results(run / RESULTS)
+        results = _read_results(run / RESULTS) if how.resume else []
         finished = {(result.variant, result.trial) for result in results}
+        pictures = fingerprint(faces)
+        for variant, trial in finished:
+            pictures.check(run, load_checkpoint(trial_folder(run, variant, trial)))
         for variant, trial in itertools.product(config.variants, config.trials):
             if (variant, trial) in finished:
                 continue
@@ -179,4 +193,6 @@ def _read_results(path: Path) -> list[Result]:
             for row in read_rows(path)
         ]
     except (KeyError, ValueError) as error:
-        raise DataError(f"{path}: not a table of results ({error}); delete it to begin again") from error
+        raise DataError(
+            f"{printable(path)}: not a table of results ({error}); delete it to begin again"
+        ) from error
