@@ -28,11 +28,11 @@ from esrface.training.ferplus import (  # noqa: E402
     train_ferplus,
     training_faces,
 )
-from esrface.training.loss import ensemble_loss, log_prior  # noqa: E402
+from esrface.training.loss import ensemble_loss, log_prior, rare_weights  # noqa: E402
 from esrface.training.run import members  # noqa: E402
 from esrface.training.share import CANDIDATES, choose_share  # noqa: E402
 from esrface.training.teacher import WEIGHTS, call_teachers, load_network  # noqa: E402
-from esrface.training.trainer import Trainer, learning_rate_share  # noqa: E402
+from esrface.training.trainer import FaceSet, Trainer, learning_rate_share  # noqa: E402
 
 STILL = Augmentation(
     rotation_deg=0, scale_log=0, shift=0, shear=0, contrast=(1, 1), brightness=0, erase_probability=0
@@ -360,6 +360,32 @@ def test_loss_counts_each_branch_on_its_own_bag_with_its_own_prior() -> None:
     assert ensemble_loss(logits, targets[:, None], kept, adjustment).item() == pytest.approx(
         expected, rel=1e-6
     )
+
+
+def test_a_share_of_the_loss_is_the_ensembles_own() -> None:
+    logits = torch.zeros(1, 2, len(EMOTIONS))
+    logits[0, 0, 0] = np.log(7)  # p of the right answer: 7/14 and 1/8, on the mean 5/16.
+    targets, kept = torch.eye(len(EMOTIONS))[:1, None], torch.ones(1, 2, dtype=torch.bool)
+    alone, together = (np.log(2) + np.log(8)) / 2, np.log(16 / 5)
+    for share in (0.0, 0.25, 1.0):
+        loss = ensemble_loss(logits, targets, kept, torch.zeros(2, len(EMOTIONS)), joint=share)
+        assert loss.item() == pytest.approx((1 - share) * alone + share * together, rel=1e-6)
+
+
+def test_rare_emotions_are_drawn_more_often(data: Path) -> None:
+    targets = torch.eye(len(EMOTIONS))[torch.tensor([0] * 400 + [1] * 100 + [2])]
+    weights = rare_weights(targets)
+    assert weights[[0, 400, 500]].tolist() == pytest.approx([1, 2, 4])
+    faces = FaceSet(torch.zeros(501, 48, 48, dtype=torch.uint8), targets)
+    network = build_network(SHORT, training_faces(data))
+    seen: list[int] = []
+    for rare in (False, True):
+        trainer = Trainer(network, faces, replace(SHORT, epochs=1, rare=rare), torch.device("cpu"))
+        order = trainer._order(1)
+        assert len(order) == 501
+        seen.append(int((order >= 400).sum()))
+    assert seen[0] == 101
+    assert 140 < seen[1] < 200  # 501 * 204 / 604 = 169
 
 
 def test_learning_rate_rises_then_falls_to_nothing() -> None:

@@ -30,7 +30,7 @@ _LIMITS: Limits = (
     (("batch",), lambda n: n >= 2, "at least 2"),
     (("lr", "branch_lr_factor", "weight_decay"), lambda x: 0 <= x < math.inf, "a number of at least 0"),
     (("clip_norm",), lambda x: x > 0, "a number above 0"),
-    (("ema", "teacher_share", "held_out", "mixup"), lambda x: 0 <= x <= 1, "a number from 0 to 1"),
+    (("ema", "teacher_share", "held_out", "joint", "mixup"), lambda x: 0 <= x <= 1, "a number from 0 to 1"),
     (("keep",), lambda x: 0 < x <= 1, "a number above 0, at most 1"),
     (("degrade_from",), lambda x: x >= 0, "a number of at least 0"),
     (("input_mean",), math.isfinite, "a number"),
@@ -93,6 +93,10 @@ class TrainConfig:
     """The network sees ``(pixel - mean) / std``, pixels in 0-255."""
     precision: str = "auto"
     """``"fp32"``, ``"bf16"`` or ``"auto"``: bf16 where the hardware computes in it."""
+    joint: float = 0.0
+    """Share of the loss that is the ensemble's own, see `esrface.training.loss.ensemble_loss`."""
+    rare: bool = False
+    """Whether images of rare emotions are drawn more often, see `esrface.training.loss.rare_weights`."""
     mixup: float = 0.0
     """Share of the images that another one is mixed into (Zhang et al., 2018), votes alike: at a weight that
     is even in 0 to 0.5. Teachers see the mixture, as their students do."""

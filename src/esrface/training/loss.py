@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -14,9 +16,15 @@ def log_prior(targets: Tensor) -> Tensor:
 
 
 def ensemble_loss(
-    logits: Tensor, targets: Tensor, kept: Tensor, adjustment: Tensor, ranks: Ranks = ALONE
+    logits: Tensor,
+    targets: Tensor,
+    kept: Tensor,
+    adjustment: Tensor,
+    ranks: Ranks = ALONE,
+    *,
+    joint: float = 0.0,
 ) -> Tensor:
-    """Mean over branches of the cross-entropy with soft targets.
+    """Mean over branches of the cross-entropy with soft targets, and a share of the ensemble's own.
 
     Args:
         logits: (N, K, 8).
@@ -24,10 +32,26 @@ def ensemble_loss(
         kept: (N, K) bool, whether the image is in the branch's bag.
         adjustment: (K, 8), added to the logits: strength x log prior of each branch.
         ranks: that share the batch; the mean of their gradients is that of the whole batch.
+        joint: share of the ensemble's own loss: the cross-entropy of the mean of the branches' probabilities,
+            on all images, with the mean of their targets (Webb et al., 2020).
     """
     log_p = torch.log_softmax(logits + adjustment, dim=-1)
     losses = -(targets * log_p).sum(dim=-1)
     weights = kept.to(losses.dtype)
     # Bags divide unevenly among the ranks, so each divides by the count of the whole batch.
     counts = ranks.total(weights.sum(dim=0)).clamp_min(1)
-    return ((losses * weights).sum(dim=0) / counts).mean() * ranks.size
+    alone = ((losses * weights).sum(dim=0) / counts).mean() * ranks.size
+    if not joint:
+        return alone
+    together = torch.logsumexp(log_p, dim=1) - math.log(log_p.shape[1])
+    return (1 - joint) * alone - joint * (targets.mean(dim=1) * together).sum(dim=-1).mean()
+
+
+def rare_weights(targets: Tensor, most: float = 4.0) -> Tensor:
+    """How often each image is to be drawn, (N,) of at least 1, for rare emotions to be seen more.
+
+    The inverse root of its emotions' frequency against the commonest one's, at most ``most``, averaged over
+    its distribution (N, 8). Meant for the end of a schedule (deferred re-weighting, Cao et al., 2019).
+    """
+    share = targets.mean(dim=0).clamp_min(1e-6)
+    return targets @ (share.max() / share).sqrt().clamp_max(most)

@@ -22,7 +22,7 @@ from esrface.errors import DataError
 from esrface.networks.esr import ESR
 from esrface.training.config import TrainConfig
 from esrface.training.distributed import ALONE, Ranks
-from esrface.training.loss import ensemble_loss, log_prior
+from esrface.training.loss import ensemble_loss, log_prior, rare_weights
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Trainer:
         seed = config.seed * 100_003 + self.done
         own = seed + 1_000_000_007 * self._ranks.rank
         torch.manual_seed(own)
-        order = torch.randperm(len(self.faces), generator=torch.Generator().manual_seed(seed)).to(self.device)
+        order = self._order(seed).to(self.device)
         views = torch.Generator(device=self.device).manual_seed(own)
         size, degradation = self._pictures()
         self.network.train()
@@ -184,7 +184,10 @@ class Trainer:
             x = degrade(x, degradation, *self._scale, views)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
                 logits = self._callable(self._input(x)).logits
-            loss = ensemble_loss(logits.float(), targets, self._kept[chosen], self.adjustment, self._ranks)
+            loss = ensemble_loss(
+                *(logits.float(), targets, self._kept[chosen], self.adjustment, self._ranks),
+                joint=config.joint,
+            )
             losses[step] = self._ranks.mean(loss.detach())
             # A GPU works ahead of us: who asks it for a number waits until it has caught up.
             if self.device.type == "cpu" or step % _LOOK_EVERY == 0:
@@ -201,6 +204,14 @@ class Trainer:
         return Epoch(
             self.done, losses.sum().item() / max(1, self._steps_per_epoch), seconds, images / seconds
         )
+
+    def _order(self, seed: int) -> Tensor:
+        """Numbers of the images of an epoch, in the order in which they are seen."""
+        generator = torch.Generator().manual_seed(seed)
+        if not self.config.rare:
+            return torch.randperm(len(self.faces), generator=generator)
+        weights = rare_weights(self.faces.targets.cpu())
+        return torch.multinomial(weights, len(self.faces), replacement=True, generator=generator)
 
     def _check(self, losses: Tensor) -> None:
         """Stop at a loss (steps,) that is no number."""
