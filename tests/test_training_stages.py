@@ -313,7 +313,8 @@ def test_branches_in_turn_learn_from_their_own_images_only() -> None:
     # One batch each, branch 1 first: it cannot know what branch 2 will see.
     same = {name for name in one if torch.equal(one[name], other[name])}
     assert {name for name in one if name.startswith("branches.0.")} <= same
-    assert not any(name.startswith(("branches.1.features.0.conv", "base.0.conv.w")) for name in same)
+    # A bias before a batch norm moves by rounding only.
+    assert not any(name.startswith(("branches.1.features.0.conv.w", "base.0.conv.w")) for name in same)
 
 
 def test_losses_of_branches_are_summed_and_affect_is_a_root_mean_square() -> None:
