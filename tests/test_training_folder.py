@@ -251,6 +251,22 @@ def test_what_cannot_be_learnt_from_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_refusal_says_what_became_of_the_pictures(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"train": {"happy": 9, "sad": 2}, "valid": {"happy": 2, "sad": 2}})
+    for picture in (tmp_path / "train" / "sad").iterdir():
+        picture.write_bytes(b"no picture")
+    reason = r"none of the 2 training pictures of Sad can be used \(train: 2 of 11 pictures skipped"
+    with pytest.raises(DataError, match=reason):
+        train_folder(tmp_path, tmp_path / "run", SHORT)
+    for source in sorted((tmp_path / "valid" / "sad").iterdir()):
+        shutil.copy(source, tmp_path / "train" / "sad" / source.name)
+    for left in (tmp_path / "train" / "sad").iterdir():
+        if left.read_bytes() == b"no picture":
+            left.unlink()
+    with pytest.raises(DataError, match="train: 2 pictures left out since valid has the same files"):
+        train_folder(tmp_path, tmp_path / "run", SHORT)
+
+
 def test_models_that_cannot_be_trained_further_are_refused(
     data: Path, tmp_path: Path, make_model: Any
 ) -> None:

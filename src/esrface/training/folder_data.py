@@ -108,7 +108,8 @@ def read_folder_data(
         "train": train,
         "valid": list_folder(data, "valid", emotions=emotions, of="the split train"),
     }
-    warnings = [*train.doubts, *listed["valid"].problems]
+    warnings = [*train.doubts, *listed["valid"].loose, *listed["valid"].problems]
+    lost: list[str] = []
     faces: dict[str, FolderFaces] = {}
     for name, split in listed.items():
         faces[name] = load_faces(
@@ -121,29 +122,33 @@ def read_folder_data(
             progress=None if step is None else partial(step, f"reading {name}"),
         )
         skipped = summarise_skipped(faces[name].skipped, len(split.pictures))
-        warnings += [f"{name}: {skipped}"] if skipped else []
+        lost += [f"{name}: {skipped}"] if skipped else []
     training, valid = faces["train"], faces["valid"]
     repeated = np.isin(training.digests, valid.digests)
     copies = int(repeated.sum())
     if copies:
-        warnings.append(f"train: {copies} pictures left out since valid has the same files")
+        lost.append(f"train: {copies} pictures left out since valid has the same files")
         training = training.select(~repeated)
-    _check(train, training, valid, batch)
-    warnings += _unlike(emotions, training, valid)
+    _check(train, training, valid, batch, lost)
+    warnings += lost + _unlike(emotions, training, valid)
     return FolderData(emotions, training, valid, copies, tuple(warnings))
 
 
-def _check(listed: FolderSplit, training: FolderFaces, valid: FolderFaces, batch: int) -> None:
-    """Refuse what cannot be learnt from or judged on."""
+def _check(
+    listed: FolderSplit, training: FolderFaces, valid: FolderFaces, batch: int, lost: Sequence[str]
+) -> None:
+    """Refuse what cannot be learnt from or judged on; ``lost``: lines on pictures that are not used."""
     where = printable(listed.data)
+    why = f" ({'; '.join(lost)})" if lost else ""
     left = class_counts(training.labels, len(listed.emotions))
     for name, had, have in zip(listed.emotions, listed.counts, left, strict=True):
         if had and not have:
-            raise DataError(f"{where}: none of the {had} training pictures of {printable(name)} can be used")
+            none = f"none of the {had} training pictures of {printable(name)} can be used"
+            raise DataError(f"{where}: {none}{why}")
     if np.count_nonzero(left) < 2:
         raise DataError(f"{where}: training needs pictures of at least two emotions")
     if len(valid) < 2:
-        raise DataError(f"{where}: training needs at least two usable pictures in valid")
+        raise DataError(f"{where}: training needs at least two usable pictures in valid{why}")
     if len(training) < batch:
         raise DataError(
             f"{where}: {len(training)} training pictures are less than one batch of {batch}: "
