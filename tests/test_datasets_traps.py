@@ -384,7 +384,7 @@ def copy_train(root: Path) -> None:
         (
             {"happy": 2, "sad": 1},
             lambda root: shutil.copy(root / "train" / "sad" / "000.png", root / "valid" / "happy" / "z.png"),
-            "none of the 1 training pictures of Sad can be used, being unreadable or in valid too",
+            "none of the 1 training pictures of Sad can be used (train: 1 pictures are in valid too",
         ),
         (
             {"happy": 2, "sad": 2},

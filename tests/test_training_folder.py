@@ -231,7 +231,7 @@ def test_faces_are_looked_for_on_request(tmp_path: Path, face_picture: np.ndarra
     ("splits", "said"),
     [
         ({"train": {"happy": 9, "sad": 0}, "valid": {"happy": 2}}, "sad: the folder holds no pictures"),
-        ({"train": {"happy": 9}, "valid": {"happy": 2}}, "at least two emotions"),
+        ({"train": {"happy": 9}, "valid": {"happy": 2}}, "at least two classes"),
         ({"train": {"happy": 9, "sad": 9}}, "no folder valid here; it holds train"),
         ({"train": {"happy": 9, "sad": 9}, "valid": {"happy": 1}}, "at least two usable pictures in valid"),
         (

@@ -19,12 +19,12 @@ torch.set_num_threads(1)  # tiny networks: a second thread would only wait
 from esrface.cli import main  # noqa: E402
 from esrface.datasets.augment import Augmentation  # noqa: E402
 from esrface.datasets.ckplus import load_ckplus  # noqa: E402
+from esrface.datasets.folder import refuse_among_pictures  # noqa: E402
 from esrface.errors import DataError, InputError, OutputError  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
 from esrface.training import folder  # noqa: E402
 from esrface.training.config import TrainConfig, load_config  # noqa: E402
 from esrface.training.folder import FolderConfig, from_nothing, train_folder  # noqa: E402
-from esrface.training.folder_data import refuse_among_pictures  # noqa: E402
 from esrface.training.protocols.affectnet import discrete_plan  # noqa: E402
 from esrface.training.protocols.ckplus import fingerprint  # noqa: E402
 from esrface.training.protocols.config import (  # noqa: E402

@@ -194,12 +194,13 @@ def _scan(folder: str) -> tuple[list[str], list[str]]:
             if is_folder:
                 folders.append(entry.name)
             # A link that leads nowhere is kept: reading it says so. Devices and pipes are no pictures.
-            elif _has_picture_suffix(entry.name) and (is_file or entry.is_symlink()):
+            elif has_picture_suffix(entry.name) and (is_file or entry.is_symlink()):
                 files.append(entry.name)
     return sorted(files), sorted(folders)
 
 
-def _has_picture_suffix(name: str) -> bool:
+def has_picture_suffix(name: str) -> bool:
+    """Whether a file's name or path ends like that of a picture."""
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
 
 

@@ -17,7 +17,7 @@ import click
 
 from esrface._names import printable
 from esrface.errors import InputError
-from esrface.sources import PICTURE_SUFFIXES, unique_names
+from esrface.sources import has_picture_suffix, unique_names
 from esrface.video.addresses import is_url, safe_name
 from esrface.video.pictures import picture_paths
 from esrface.video.sources import STDIN
@@ -119,18 +119,14 @@ def _expand(source: str) -> list[str]:
     if is_url(source) or os.path.lexists(source) or not glob.has_magic(source):
         return [source]
     matches = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - paths stay text
-    pictures = [match for match in matches if _is_picture(match)]
-    other = next((match for match in matches if not _is_picture(match) and Path(match).is_file()), None)
-    if pictures and other is not None:
+    pictures = [match for match in matches if has_picture_suffix(match)]
+    others = [match for match in matches if not has_picture_suffix(match) and Path(match).is_file()]
+    if pictures and others:
         raise click.UsageError(
             f"{printable(source)} matches pictures, which are one clip, and other files "
-            f"({printable(pictures[0])}, {printable(other)}): give a pattern for each kind, such as '*.png'"
+            f"({printable(pictures[0])}, {printable(others[0])}): give each kind its pattern, such as '*.png'"
         )
     return [source] if pictures else matches or [source]
-
-
-def _is_picture(path: str) -> bool:
-    return PurePath(path).suffix.lower() in PICTURE_SUFFIXES
 
 
 def _file_name(source: str) -> str:

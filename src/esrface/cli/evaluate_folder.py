@@ -54,8 +54,8 @@ def command(data: Path, split: str, detect: bool, strict: bool, **options: Any) 
     Pictures may have any size; those that cannot be read, or show no face where --detect looks for one, are
     skipped and counted. The JSON has the same keys as that of 'esrface evaluate ferplus'.
     """
+    from esrface.datasets.folder import refuse_among_pictures
     from esrface.evaluation.folder import evaluate_folder
-    from esrface.training.folder_data import refuse_among_pictures
 
     if options["out"] is not None:
         refuse_among_pictures(options["out"], data)

@@ -18,6 +18,7 @@ from esrface.datasets.ckplus import ckplus_folds, list_ckplus, load_ckplus
 from esrface.datasets.ferplus import SPLIT_FOLDERS, load_ferplus, majority_labels
 from esrface.datasets.folder import FolderSplit, class_counts, list_folder, splits_of
 from esrface.datasets.folder_pictures import read_pictures, summarise_skipped
+from esrface.datasets.learnable import check_learnable, unlike
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError
 
@@ -135,15 +136,16 @@ def _check_folder(data: Path, threads: int | None) -> Checked:
         if name == "train" and listed.problems:
             raise DataError(f"{listed.problems[0]}: fill it, or take it out")
         read[name] = _read(listed, threads)
-    _check_learnable(read["train"], read["valid"])
-    splits, warnings = [], list(read["train"].listed.doubts)
+    train, valid = read["train"], read["valid"]
+    _check_learnable(train, valid)
+    splits, warnings = [], list(train.listed.doubts)
     for name, split in read.items():
         classes = _named(split.counts, split.listed.emotions)
         splits.append(SplitCheck(name, len(split.labels), classes, len(split.skipped)))
-        summary = summarise_skipped(split.skipped, len(split.listed.pictures))
+        summary = split.summary
         warnings += split.listed.loose if name != "train" else ()
         warnings += [*split.listed.problems, *([f"{name}: {summary}"] if summary else [])]
-    warnings += [*_shared(read), *_unlike(read["train"], read["valid"])]
+    warnings += [*_shared(read), *unlike(train.listed.emotions, train.counts, valid.counts)]
     return Checked("folder", tuple(splits), tuple(warnings))
 
 
@@ -163,6 +165,11 @@ class _Read:
     def counts(self) -> NDArray[np.int64]:
         """(C,) usable pictures of each class."""
         return class_counts(self.labels, len(self.listed.emotions))
+
+    @property
+    def summary(self) -> str | None:
+        """One line on what was skipped."""
+        return summarise_skipped(self.skipped, len(self.listed.pictures))
 
 
 def _read(listed: FolderSplit, threads: int | None) -> _Read:
@@ -187,17 +194,13 @@ def _check_learnable(train: _Read, valid: _Read) -> None:
     fresh = train.labels[~np.isin(train.digests, valid.digests)]
     if not len(fresh):
         raise DataError(f"{where}: all usable pictures of train are in valid too: take them out of one")
+    lost = [
+        f"{split.listed.split}: {line}" for split in (train, valid) if (line := split.summary) is not None
+    ]
+    if len(fresh) < len(train.labels):
+        lost.append(f"train: {len(train.labels) - len(fresh)} pictures are in valid too")
     left = class_counts(fresh, len(train.listed.emotions))
-    for name, had, have in zip(train.listed.emotions, train.listed.counts, left, strict=True):
-        if had and not have:
-            raise DataError(
-                f"{where}: none of the {had} training pictures of {printable(name)} can be used, being "
-                "unreadable or in valid too"
-            )
-    if np.count_nonzero(left) < 2:
-        raise DataError(f"{where}: training needs pictures of at least two classes")
-    if len(valid.labels) < 2:
-        raise DataError(f"{where}: training needs at least two usable pictures in valid")
+    check_learnable(train.listed, left, len(valid.labels), lost)
 
 
 def _shared(read: Mapping[str, _Read]) -> list[str]:
@@ -208,18 +211,6 @@ def _shared(read: Mapping[str, _Read]) -> list[str]:
         if count:
             left_out = ": training leaves them out" if (one, other) == ("train", "valid") else ""
             lines.append(f"{count} pictures of {one} are in {other} too{left_out}")
-    return lines
-
-
-def _unlike(train: _Read, valid: _Read) -> list[str]:
-    """Lines on classes that only one of the splits shows."""
-    lines = []
-    names = map(printable, train.listed.emotions)
-    for name, learnt, judged in zip(names, train.counts, valid.counts, strict=True):
-        if judged and not learnt:
-            lines.append(f"valid has {judged} pictures of {name}, train none: they can only be got wrong")
-        if learnt and not judged:
-            lines.append(f"valid has no picture of {name}: how well it is recognised stays unknown")
     return lines
 
 

@@ -7,9 +7,11 @@ whole before a picture is decoded.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,8 +23,8 @@ from esrface._names import printable, reason_of, same_file_key
 from esrface._suggest import nearest, unknown_name
 from esrface.datasets.tables import read_table
 from esrface.emotions import EMOTIONS, classes_problem
-from esrface.errors import DataError
-from esrface.sources import PICTURE_SUFFIXES, find_images
+from esrface.errors import DataError, InputError
+from esrface.sources import find_images, has_picture_suffix
 
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "Neutral": ("neutrality",),
@@ -138,6 +140,25 @@ def splits_of(data: Path) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if split in found)
 
 
+def refuse_among_pictures(out: Path, data: Path) -> None:
+    """Make sure that what is written to ``out`` cannot be taken for a class of the folder ``data``.
+
+    Raises:
+        InputError: It lies in the folder of a split, whether that is there yet or not.
+    """
+    if not data.is_dir():
+        return
+    place, root = Path(os.path.realpath(out)), Path(os.path.realpath(data))
+    splits = {name for split, others in SPLITS.items() for name in (split, *others)}
+    names = set(place.relative_to(root).parts[:1]) if place.is_relative_to(root) else set()
+    with suppress(OSError):
+        # A split may be a link to somewhere else.
+        links = ((entry.name, Path(os.path.realpath(entry))) for entry in root.iterdir())
+        names |= {name for name, target in links if place.is_relative_to(target)}
+    if any(name.casefold() in splits for name in names):
+        raise InputError("--out lies among the pictures and would count as a class: choose another place")
+
+
 def class_counts(labels: NDArray[np.int64], classes: int = len(EMOTIONS)) -> NDArray[np.int64]:
     """(C,) how often each class stands in labels (N,)."""
     return np.bincount(labels, minlength=classes).astype(np.int64)
@@ -212,7 +233,7 @@ def _list_tree(data: Path, split: str, emotions: Sequence[str] | None, of: str) 
 
 def _loose_line(place: Path) -> str | None:
     """A line on pictures that lie right in a split's folder, or None."""
-    loose = _inside(place, lambda entry: entry.suffix.lower() in PICTURE_SUFFIXES and entry.is_file())
+    loose = _inside(place, lambda entry: has_picture_suffix(entry.name) and entry.is_file())
     if not loose:
         return None
     return f"{len(loose)} pictures lie in {printable(place)} itself, in no class: they are left out"

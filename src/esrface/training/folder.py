@@ -21,6 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from esrface._names import printable
+from esrface.datasets.folder import refuse_among_pictures
 from esrface.datasets.folder_pictures import FolderFaces
 from esrface.detection import create_detector
 from esrface.emotions import EMOTIONS
@@ -34,7 +35,7 @@ from esrface.networks.esr import ESR
 from esrface.outputs import write_whole
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
 from esrface.training.config import TrainConfig
-from esrface.training.folder_data import FolderData, Step, read_folder_data, refuse_among_pictures
+from esrface.training.folder_data import FolderData, Step, read_folder_data
 from esrface.training.folder_start import Start, build_network, find_start
 from esrface.training.recipes import check_limits
 from esrface.training.run import METRICS, WEIGHTS, check_run, log_epoch, run_folder

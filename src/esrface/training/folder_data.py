@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
-from esrface.datasets.folder import SPLITS, FolderSplit, class_counts, list_folder
+from esrface.datasets.folder import class_counts, list_folder
 from esrface.datasets.folder_pictures import Cut, FolderFaces, load_faces, summarise_skipped
+from esrface.datasets.learnable import check_learnable, unlike
 from esrface.emotions import EMOTIONS
-from esrface.errors import DataError, InputError
+from esrface.errors import DataError
 from esrface.training.fingerprint import Fingerprint
 
 Step = Callable[[str, int, int], None]
@@ -62,25 +61,6 @@ class FolderData:
         )
         counts = f"{len(self.training)} training and {len(self.valid)} validation pictures"
         return Fingerprint.of(pictures, counts)
-
-
-def refuse_among_pictures(out: Path, data: Path) -> None:
-    """Make sure that what is written to ``out`` cannot be taken for a class of the folder ``data``.
-
-    Raises:
-        InputError: It lies in the folder of a split, whether that is there yet or not.
-    """
-    if not data.is_dir():
-        return
-    place, root = Path(os.path.realpath(out)), Path(os.path.realpath(data))
-    splits = {name for split, others in SPLITS.items() for name in (split, *others)}
-    names = set(place.relative_to(root).parts[:1]) if place.is_relative_to(root) else set()
-    with suppress(OSError):
-        # A split may be a link to somewhere else.
-        links = ((entry.name, Path(os.path.realpath(entry))) for entry in root.iterdir())
-        names |= {name for name, target in links if place.is_relative_to(target)}
-    if any(name.casefold() in splits for name in names):
-        raise InputError("--out lies among the pictures and would count as a class: choose another place")
 
 
 def read_folder_data(
@@ -129,40 +109,12 @@ def read_folder_data(
     if copies:
         lost.append(f"train: {copies} pictures left out since valid has the same files")
         training = training.select(~repeated)
-    _check(train, training, valid, batch, lost)
-    warnings += lost + _unlike(emotions, training, valid)
-    return FolderData(emotions, training, valid, copies, tuple(warnings))
-
-
-def _check(
-    listed: FolderSplit, training: FolderFaces, valid: FolderFaces, batch: int, lost: Sequence[str]
-) -> None:
-    """Refuse what cannot be learnt from or judged on; ``lost``: lines on pictures that are not used."""
-    where = printable(listed.data)
-    why = f" ({'; '.join(lost)})" if lost else ""
-    left = class_counts(training.labels, len(listed.emotions))
-    for name, had, have in zip(listed.emotions, listed.counts, left, strict=True):
-        if had and not have:
-            none = f"none of the {had} training pictures of {printable(name)} can be used"
-            raise DataError(f"{where}: {none}{why}")
-    if np.count_nonzero(left) < 2:
-        raise DataError(f"{where}: training needs pictures of at least two emotions")
-    if len(valid) < 2:
-        raise DataError(f"{where}: training needs at least two usable pictures in valid{why}")
+    learnt, judged = (class_counts(one.labels, len(emotions)) for one in (training, valid))
+    check_learnable(train, learnt, len(valid), lost)
     if len(training) < batch:
         raise DataError(
-            f"{where}: {len(training)} training pictures are less than one batch of {batch}: "
+            f"{printable(data)}: {len(training)} training pictures are less than one batch of {batch}: "
             "give more, or lower --batch"
         )
-
-
-def _unlike(emotions: Sequence[str], training: FolderFaces, valid: FolderFaces) -> list[str]:
-    """Lines on classes that only one of the splits shows."""
-    lines = []
-    counts = (class_counts(faces.labels, len(emotions)) for faces in (training, valid))
-    for name, learnt, judged in zip(map(printable, emotions), *counts, strict=True):
-        if judged and not learnt:
-            lines.append(f"valid has {judged} pictures of {name}, train none: they can only be got wrong")
-        if learnt and not judged:
-            lines.append(f"valid has no picture of {name}: how well it is recognised stays unknown")
-    return lines
+    warnings += lost + unlike(emotions, learnt, judged)
+    return FolderData(emotions, training, valid, copies, tuple(warnings))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from esrface._names import printable
 from esrface.errors import InputError
 from esrface.images import load_image
-from esrface.sources import PICTURE_SUFFIXES
+from esrface.sources import has_picture_suffix
 from esrface.video.sources import SourceInfo
 
 _log = logging.getLogger("esrface")
@@ -103,7 +103,11 @@ def picture_paths(source: str) -> list[str]:
     """
     if Path(source).is_dir():
         with os.scandir(source) as entries:
-            return [entry.path for entry in entries if _is_picture(entry.name)]
+            return [
+                entry.path
+                for entry in entries
+                if not entry.name.startswith("._") and has_picture_suffix(entry.name)
+            ]
     if _NUMBERED.search(source):
         folder, name = os.path.split(source)
         parts = _NUMBERED.split(name)
@@ -124,10 +128,6 @@ def _natural(path: str) -> list[tuple[int, int, str]]:
     """Digits compare as numbers, all else as text."""
     pieces = re.split(r"(\d+)", path)
     return [(0, int(piece), piece) if piece.isdecimal() else (1, 0, piece) for piece in pieces]
-
-
-def _is_picture(name: str) -> bool:
-    return not name.startswith("._") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122
 
 
 def _is_video(name: str) -> bool:
