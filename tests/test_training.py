@@ -103,6 +103,15 @@ def test_it_learns_and_a_killed_run_goes_on_as_if_nothing_had_happened(data: Pat
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_a_finished_run_is_not_trained_again_where_its_checkpoint_is_gone(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train_ferplus(data, run, replace(SHORT, epochs=1))
+    (run / "checkpoint.pt").unlink()
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert train_ferplus(data, run, replace(SHORT, epochs=1), resume=True) == run / WEIGHTS
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
 def test_a_finished_run_can_teach_and_give_its_base(data: Path, tmp_path: Path) -> None:
     teacher, student = tmp_path / "teacher", tmp_path / "student"
     train_ferplus(data, teacher, replace(SHORT, epochs=6))
@@ -386,6 +395,18 @@ def test_rare_emotions_are_drawn_more_often(data: Path) -> None:
         seen.append(int((order >= 400).sum()))
     assert seen[0] == 101
     assert 140 < seen[1] < 200  # 501 * 204 / 604 = 169
+
+
+def test_rare_emotions_are_drawn_more_often_from_a_share_of_the_schedule_on(data: Path) -> None:
+    faces = training_faces(data)
+    deferred = replace(SHORT, epochs=3, rare=True, rare_from=0.66)
+    plain, rare, late = (
+        Trainer(build_network(SHORT, faces), faces, config, torch.device("cpu"))
+        for config in (SHORT, replace(SHORT, rare=True), deferred)
+    )
+    assert not torch.equal(plain._order(1), rare._order(1))
+    for late.done, like in ((0, plain), (1, plain), (2, rare)):
+        assert torch.equal(late._order(1), like._order(1))
 
 
 def test_learning_rate_rises_then_falls_to_nothing() -> None:

@@ -33,6 +33,7 @@ from esrface.training import export  # noqa: E402
 from esrface.training.config import TrainConfig  # noqa: E402
 from esrface.training.export import ExportOptions, export_ferplus_run, verify  # noqa: E402
 from esrface.training.ferplus import train_ferplus  # noqa: E402
+from esrface.training.precision import check_answers  # noqa: E402
 from esrface.training.share import CANDIDATES  # noqa: E402
 from esrface.training.teacher import load_network  # noqa: E402
 
@@ -256,6 +257,18 @@ def test_a_file_that_answers_otherwise_is_refused(run: Path, monkeypatch: pytest
     assert verify(network, content, inputs, shift, "fp32") < 1e-4
     with pytest.raises(ModelError, match="answers unlike the network"):
         verify(network, content, inputs, shift + np.linspace(0, 1, 8, dtype=np.float32), "fp32")
+
+
+def test_rounded_weights_may_move_a_face_but_not_a_branch() -> None:
+    rng = np.random.default_rng(1)
+    expected = rng.normal(0, 2, (64, 9, 8)).astype(np.float32)
+    moved, broken = expected.copy(), expected.copy()
+    moved[0, 0, 0] += 0.2
+    broken[:, 0] = broken[:, 0, ::-1]
+    assert 0 < check_answers(moved, expected, "fp16") < 1e-4
+    for given, precision in ((moved, "fp32"), (broken, "fp16"), (broken, "int8")):
+        with pytest.raises(ModelError, match="answers unlike the network"):
+            check_answers(given, expected, precision)
 
 
 def test_an_unfinished_run_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ from esrface.training.protocols.config import (  # noqa: E402
     CkPlusConfig,
     FerPlusPaperConfig,
 )
+from esrface.training.protocols.export import export_run  # noqa: E402
 from esrface.training.protocols.ferplus_paper import ferplus_plan  # noqa: E402
 from esrface.training.protocols.run import Training, train_plan  # noqa: E402
 from esrface.training.recipes import save_recipe  # noqa: E402
@@ -260,6 +261,28 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(ferplus: Path, tmp_path
     assert again.network.config.branches == 3
     losses = [float(row["loss"]) / int(row["branches"]) for row in rows(whole / "metrics.csv")]
     assert losses[-1] < losses[0]
+
+
+def test_the_model_file_is_made_of_a_copy(ferplus: Path, tmp_path: Path) -> None:
+    trainer = train(ferplus, tmp_path)
+    network = trainer.network.train()
+    weights = {name: (tensor, tensor.clone()) for name, tensor in network.state_dict(keep_vars=True).items()}
+    export_run(network, ferplus_plan(ferplus, SHORT), tmp_path, SHORT, protocol="ferplus-paper", name="copy")
+    assert network.training
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        assert tensor is weights[name][0]
+        assert torch.equal(tensor, weights[name][1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_a_gpu_goes_through_a_protocol_to_its_end(
+    ferplus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "ferplus-paper", "--data", str(ferplus), "--out", str(tmp_path / "run"), *TINY]
+    words += ["--init", "none", "--epochs", "2", "--later-epochs", "1", "--device", "cuda"]
+    assert main([*words, "--precision", "auto", "--legacy"]) == 0, capsys.readouterr().err
+    assert "validation images; try: esrface image" in capsys.readouterr().err
+    assert len(answers(tmp_path / "run")) == 3
 
 
 def test_a_run_of_an_earlier_version_is_gone_on_with(ferplus: Path, tmp_path: Path) -> None:

@@ -140,6 +140,26 @@ def test_protocols_are_not_gone_on_with_on_other_pictures(tmp_path: Path) -> Non
     train_plan(ferplus_plan(tmp_path, PAPER), run, PAPER, Training(resume=True))
 
 
+def test_what_a_run_came_to_is_not_replaced_where_its_checkpoint_is_gone(data: Path, tmp_path: Path) -> None:
+    mine, paper = tmp_path / "mine", tmp_path / "paper"
+    train_folder(data, mine, SHORT)
+    for split, seed in (("train", 100), ("valid", 500)):
+        write_ferplus(tmp_path, "original", split, ["Happy", "Sad", "Surprise"] * 4, first_seed=seed)
+    train_plan(ferplus_plan(tmp_path, PAPER), paper, PAPER, Training())
+    for run, again in (
+        (mine, lambda: train_folder(data, mine, SHORT, resume=True)),
+        (paper, lambda: train_plan(ferplus_plan(tmp_path, PAPER), paper, PAPER, Training(resume=True))),
+    ):
+        (run / "checkpoint.pt").unlink()
+        before = {path.name: path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
+        with pytest.raises(DataError) as caught:
+            again()
+        assert str(caught.value) == (
+            f"{run}: a finished run without its checkpoint.pt cannot be gone on with; choose another --out"
+        )
+        assert {path.name: path.read_bytes() for path in run.rglob("*.*") if path.is_file()} == before
+
+
 def test_affectnet_is_known_by_its_names(tmp_path: Path) -> None:
     config = AffectNetDiscreteConfig(network="tiny-wild", branches=1)
     plans = []
@@ -307,7 +327,8 @@ def test_a_loss_that_is_no_number_leaves_the_place_free(data: Path, tmp_path: Pa
     assert [path.name for path in (tmp_path / "notes").iterdir()] == ["mine.txt"]
     train_folder(data, tmp_path / "notes", SHORT)
     # What was begun before, and cannot go on, stays.
-    (tmp_path / "notes" / "checkpoint.pt").unlink()
+    for name in ("checkpoint.pt", "weights.safetensors"):
+        (tmp_path / "notes" / name).unlink()
     with pytest.raises(KeyboardInterrupt):
         train_folder(data, tmp_path / "notes", SHORT, resume=True, report=stop)
     assert (tmp_path / "notes" / CONFIG).exists()

@@ -64,8 +64,8 @@ class Exported:
 
     files: tuple[Path, ...]
     difference: float
-    """Of the branches' probabilities between the files and the network that was exported: the largest, for
-    int8 the mean."""
+    """Of the branches' probabilities between the files and the network that was exported: in fp32 the
+    largest, else the mean."""
     effect: dict[str, float] | None
     """What the precision changes on labelled faces, see `esrface.training.precision.effect`; None without
     data."""

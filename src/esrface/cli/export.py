@@ -107,7 +107,7 @@ def command(
             progress=progress.show,
         )
     size = sum(file.stat().st_size for file in done.files) / 1e6
-    measure = "on average" if precision == "int8" else "at most"
+    measure = "at most" if precision == "fp32" else "on average"
     say(
         printable(
             f"esrface: {out}: {size:.2f} MB, {precision}; probabilities differ from the network's by "

@@ -32,7 +32,7 @@ _LIMITS: Limits = (
     (("clip_norm",), lambda x: x > 0, "a number above 0"),
     (("ema", "teacher_share", "held_out", "joint", "mixup"), lambda x: 0 <= x <= 1, "a number from 0 to 1"),
     (("keep",), lambda x: 0 < x <= 1, "a number above 0, at most 1"),
-    (("degrade_from",), lambda x: x >= 0, "a number of at least 0"),
+    (("degrade_from", "rare_from"), lambda x: x >= 0, "a number of at least 0"),
     (("input_mean",), math.isfinite, "a number"),
     (("input_std",), lambda x: 0 < x < math.inf, "a number above 0"),
 )
@@ -97,6 +97,8 @@ class TrainConfig:
     """Share of the loss that is the ensemble's own, see `esrface.training.loss.ensemble_loss`."""
     rare: bool = False
     """Whether images of rare emotions are drawn more often, see `esrface.training.loss.rare_weights`."""
+    rare_from: float = 0.0
+    """Share of the schedule after which they are."""
     mixup: float = 0.0
     """Share of the images that another one is mixed into (Zhang et al., 2018), votes alike: at a weight that
     is even in 0 to 0.5. Teachers see the mixture, as their students do."""

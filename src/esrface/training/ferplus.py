@@ -36,7 +36,14 @@ from esrface.training.checkpoint import load_checkpoint, save_checkpoint
 from esrface.training.config import TrainConfig
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.loss import log_prior
-from esrface.training.run import METRICS, WEIGHTS, check_run, log_epoch, run_folder
+from esrface.training.run import (
+    METRICS,
+    WEIGHTS,
+    check_run,
+    is_kept_without_checkpoint,
+    log_epoch,
+    run_folder,
+)
 from esrface.training.start import start_from
 from esrface.training.teacher import call_teachers
 from esrface.training.tensorboard import open_scalars
@@ -85,7 +92,8 @@ def train_ferplus(
         run: folder to write; a run that is already there is refused unless ``resume``.
         config: everything that decides the outcome.
         device: torch device.
-        resume: go on from the run's last checkpoint, if its configuration is the same.
+        resume: go on from the run's last checkpoint, if its configuration is the same; a finished run whose
+            checkpoint was taken away is left as it is.
         ranks: the processes that train together; the first one writes.
         tensorboard: log for TensorBoard too.
         progress: called with (epoch from 1, images done, images an epoch).
@@ -100,6 +108,8 @@ def train_ferplus(
         raise DataError(
             "epochs is 0 and init_branches is not set: there is nothing to learn and no one to join"
         )
+    if resume and is_kept_without_checkpoint(run):
+        return run / WEIGHTS
     training = training_faces(data, config.held_out)
     judged, labels = judged_split(data, "valid")
     network = build_network(config, training)

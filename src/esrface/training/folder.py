@@ -33,12 +33,12 @@ from esrface.evaluation.folder import largest_face
 from esrface.models.registry import DEFAULT_MODEL
 from esrface.networks.esr import ESR
 from esrface.outputs import write_whole
-from esrface.training.checkpoint import load_checkpoint, save_checkpoint
+from esrface.training.checkpoint import save_checkpoint
 from esrface.training.config import TrainConfig
 from esrface.training.folder_data import FolderData, Step, read_folder_data
 from esrface.training.folder_start import Start, build_network, find_start
 from esrface.training.recipes import check_limits
-from esrface.training.run import METRICS, WEIGHTS, check_run, log_epoch, run_folder
+from esrface.training.run import METRICS, WEIGHTS, check_run, log_epoch, run_folder, state_to_go_on_from
 from esrface.training.trainer import Epoch, FaceSet, Trainer
 
 MIN_GAIN = 1e-3
@@ -182,7 +182,7 @@ def train_folder(
             warn(line)
     if tell is not None:
         tell(faces.summary)
-    state = load_checkpoint(run) if resume else None
+    state = state_to_go_on_from(run) if resume else None
     _check_classes(run, state, faces.emotions)
     faces.fingerprint.check(run, state)
     network = build_network(start, config, faces)

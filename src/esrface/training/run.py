@@ -16,7 +16,7 @@ from esrface._names import printable
 from esrface.errors import DataError, InputError
 from esrface.models.registry import RUN_CARD, RUN_MODEL
 from esrface.outputs import clear_left_over, make_folder, write_whole
-from esrface.training.checkpoint import CHECKPOINT
+from esrface.training.checkpoint import CHECKPOINT, load_checkpoint
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.recipes import load_recipe, save_recipe, setting_differences
 from esrface.training.tensorboard import FOLDER as TENSORBOARD
@@ -66,6 +66,25 @@ def check_run(run: Path, config: Any, resume: bool, own: Sequence[str] = OWN) ->
     changed = setting_differences(earlier, config)
     if changed:
         raise DataError(f"{named}: cannot resume with another configuration ({'; '.join(changed)})")
+
+
+def is_kept_without_checkpoint(run: Path) -> bool:
+    """Whether only the outcome of a run is still there: training on would replace it by another one."""
+    return (run / WEIGHTS).exists() and not (run / CHECKPOINT).exists()
+
+
+def state_to_go_on_from(run: Path) -> dict[str, Any] | None:
+    """The run's checkpoint, or None where nothing was learnt yet.
+
+    Raises:
+        DataError: It is no checkpoint, or the run is finished and its checkpoint was taken away.
+    """
+    if is_kept_without_checkpoint(run):
+        raise DataError(
+            f"{printable(run)}: a finished run without its {CHECKPOINT} cannot be gone on with; choose "
+            "another --out"
+        )
+    return load_checkpoint(run)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from esrface.networks.config import NetworkConfig
 from esrface.networks.esr import ESR, ESROutput
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.learning import LearningFigures, Tally
+from esrface.training.losses import StepLosses
 from esrface.training.protocols.config import ProtocolConfig
 from esrface.training.stages import Stage, make_optimizer, set_modes, set_rates
 from esrface.training.tasks import Judgement, Task
@@ -114,6 +115,7 @@ class StagedTrainer:
         self._pools_of, self._valid, self._start = pools, valid, start
         self._device, self._ranks, self._threads = device or torch.device("cpu"), ranks, threads
         self._autocast = use_bf16(settings.precision, self._device)
+        torch.backends.cudnn.benchmark = self._device.type == "cuda"
         self.stage = self.stages[0]
         self.done = 0
         """Epochs of the running stage that are finished."""
@@ -194,12 +196,15 @@ class StagedTrainer:
         set_modes(self.network, stage, batch_norm=not self.settings.freeze_batch_norm)
         torch.manual_seed(self._seed(stage.number, self.done, self._ranks.rank))
         started = time.monotonic()
-        losses: list[float] = []
+        losses = StepLosses(
+            f"stage {stage.number} (branch {stage.branches}), epoch {self.done + 1}",
+            begun=bool(self.done or stage.number > 1),
+        )
         tally = Tally(self.task)
         images = 0
         for owner, x, targets in self._batches(self._pools):
-            loss, answers = self._step(owner, x, targets, len(losses))
-            losses.append(loss)
+            loss, answers = self._step(owner, x, targets)
+            losses.add(loss)
             tally.add(owner, answers, targets)
             images += len(x) * self._ranks.size
             if progress is not None:
@@ -209,6 +214,7 @@ class StagedTrainer:
                 f"stage {stage.number} has {sum(len(pool) for pool in self._pools)} images, too few for "
                 f"{self._ranks.size} processes"
             )
+        mean = losses.mean()
         training = tally.figures(self._ranks)
         seconds = time.monotonic() - started
         self.done += 1
@@ -224,7 +230,7 @@ class StagedTrainer:
             stages=len(self.stages),
             epoch=self.done,
             rates=rates,
-            loss=float(np.mean(losses)),
+            loss=mean,
             training=training,
             seconds=seconds,
             images_per_s=images / seconds,
@@ -255,7 +261,7 @@ class StagedTrainer:
             of = owner if self.stage.order == "in turn" else None
             yield of, self._input(views), torch.from_numpy(targets).to(self._device)
 
-    def _step(self, owner: int | None, x: Tensor, targets: Tensor, number: int) -> tuple[float, Tensor]:
+    def _step(self, owner: int | None, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the optimizer; returns the loss over all ranks and this rank's answers before it."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             output = self._callable(x) if owner is None else self._callable(x, owner)
@@ -264,17 +270,9 @@ class StagedTrainer:
         )
         loss = self.task.loss(output, targets, self._ranks).sum()
         self._optimizer.zero_grad(set_to_none=True)
-        value = self._ranks.mean(loss.detach()).item()
-        if not np.isfinite(value):
-            # What was learnt until now stays where it is and goes on with its own settings only.
-            elsewhere = " and choose another --out" if self.done or self.stage.number > 1 else ""
-            raise DataError(
-                f"the loss became {value} in stage {self.stage.number} (branch {self.stage.branches}), epoch "
-                f"{self.done + 1}, step {number + 1}: lower --lr{elsewhere}"
-            )
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        return value, self.task.answers(output).detach()
+        return self._ranks.mean(loss.detach()), self.task.answers(output).detach()
 
     def _input(self, views: Tensor) -> Tensor:
         return as_input(views, self.shape.input_channels, self.settings)

@@ -23,6 +23,7 @@ from esrface.networks.esr import ESR
 from esrface.training.config import TrainConfig
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.loss import ensemble_loss, log_prior, rare_weights
+from esrface.training.losses import StepLosses
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,6 @@ class Epoch:
     seconds: float
     images_per_s: float
 
-
-_LOOK_EVERY = 50
-"""Steps between two looks at the loss on a GPU."""
 
 Progress = Callable[[int, int], None]
 """Called after every step with images done and images in all."""
@@ -162,8 +160,12 @@ class Trainer:
         """Side of the coming epoch's pictures, and how they are made worse."""
         config = self.config
         sizes = (*config.early_sizes, self._size)
-        worse = self.done >= config.degrade_from * config.epochs
+        worse = self._is_past(config.degrade_from)
         return sizes[self.done * len(sizes) // config.epochs], config.degradation if worse else Degradation()
+
+    def _is_past(self, share: float) -> bool:
+        """Whether the coming epoch lies behind a share of the schedule."""
+        return self.done >= share * self.config.epochs
 
     def _train_epoch(self, progress: Progress | None) -> Epoch:
         config = self.config
@@ -175,7 +177,7 @@ class Trainer:
         size, degradation = self._pictures()
         self.network.train()
         started = time.monotonic()
-        losses = torch.zeros(self._steps_per_epoch, device=self.device)
+        losses = StepLosses(f"epoch {self.done + 1}", begun=self.done > 0)
         for step in range(self._steps_per_epoch):
             chosen = self._ranks.share(order[step * config.batch : (step + 1) * config.batch])
             x = augment(self.faces.pixels[chosen], size, config.augmentation, *self._scale, views)
@@ -188,42 +190,25 @@ class Trainer:
                 *(logits.float(), targets, self._kept[chosen], self.adjustment, self._ranks),
                 joint=config.joint,
             )
-            losses[step] = self._ranks.mean(loss.detach())
-            # A GPU works ahead of us: who asks it for a number waits until it has caught up.
-            if self.device.type == "cpu" or step % _LOOK_EVERY == 0:
-                self._check(losses[: step + 1])
+            losses.add(self._ranks.mean(loss.detach()))
             self._step(loss, self.done * self._steps_per_epoch + step)
             if progress is not None:
                 progress((step + 1) * config.batch, self._steps_per_epoch * config.batch)
-        self._check(losses)
+        mean = losses.mean()
         self.done += 1
         self._ranks.agree_on_statistics(self.network)
         self._ranks.agree_on_statistics(self.averaged)
         seconds = time.monotonic() - started
         images = self._steps_per_epoch * config.batch
-        return Epoch(
-            self.done, losses.sum().item() / max(1, self._steps_per_epoch), seconds, images / seconds
-        )
+        return Epoch(self.done, mean, seconds, images / seconds)
 
     def _order(self, seed: int) -> Tensor:
         """Numbers of the images of an epoch, in the order in which they are seen."""
         generator = torch.Generator().manual_seed(seed)
-        if not self.config.rare:
+        if not (self.config.rare and self._is_past(self.config.rare_from)):
             return torch.randperm(len(self.faces), generator=generator)
         weights = rare_weights(self.faces.targets.cpu())
         return torch.multinomial(weights, len(self.faces), replacement=True, generator=generator)
-
-    def _check(self, losses: Tensor) -> None:
-        """Stop at a loss (steps,) that is no number."""
-        if losses.isfinite().all():
-            return
-        step = int(losses.isfinite().logical_not().nonzero()[0])
-        # What was learnt until now stays where it is and goes on with its own settings only.
-        elsewhere = " and choose another --out" if self.done else ""
-        raise DataError(
-            f"the loss became {losses[step].item()} in epoch {self.done + 1}, step {step + 1}: lower --lr"
-            f"{elsewhere}"
-        )
 
     def _mixed(self, x: Tensor, votes: Tensor, views: torch.Generator) -> tuple[Tensor, Tensor]:
         """Views and votes, some with another one's mixed in; the larger part stays the image's own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -61,7 +62,8 @@ def export_run(
         ModelError: The file written does not answer as the network does.
         OutputError: A file cannot be written.
     """
-    network = network.to("cpu").eval()
+    # A copy: whoever trained goes on to judge the network where it is.
+    network = copy.deepcopy(network).to("cpu").eval()
     content = model_content(network, precision)
     spec = input_spec(network, config)
     logits, affect = _answers(network, plan, content, spec, precision, threads)

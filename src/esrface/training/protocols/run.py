@@ -29,12 +29,12 @@ from esrface.networks.original import write_original
 from esrface.networks.saved import save_network
 from esrface.outputs import RowFile, write_whole
 from esrface.training import run as runs
-from esrface.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from esrface.training.checkpoint import CHECKPOINT, save_checkpoint
 from esrface.training.curves import ENSEMBLE, Curve, Panel, write_curves
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.protocols.config import ProtocolConfig
 from esrface.training.protocols.plan import Plan
-from esrface.training.run import METRICS, WEIGHTS, check_run
+from esrface.training.run import METRICS, WEIGHTS, check_run, state_to_go_on_from
 from esrface.training.staged import StagedTrainer, StageEpoch
 from esrface.training.tensorboard import open_scalars
 
@@ -108,7 +108,7 @@ def _train(plan: Plan, run: Path, config: ProtocolConfig, how: Training) -> Stag
         ranks=how.ranks,
         threads=how.threads,
     )
-    state = load_checkpoint(run) if how.resume else None
+    state = state_to_go_on_from(run) if how.resume else None
     pictures = {} if plan.pictures is None else plan.pictures.state()
     if state is not None:
         if plan.pictures is not None:
