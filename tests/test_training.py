@@ -28,7 +28,7 @@ from esrface.training.ferplus import (  # noqa: E402
     train_ferplus,
     training_faces,
 )
-from esrface.training.loss import ensemble_loss, log_prior, rare_weights  # noqa: E402
+from esrface.training.loss import ensemble_loss, log_prior, map_similarity, rare_weights  # noqa: E402
 from esrface.training.run import members  # noqa: E402
 from esrface.training.share import CANDIDATES, choose_share  # noqa: E402
 from esrface.training.teacher import WEIGHTS, call_teachers, load_network  # noqa: E402
@@ -379,6 +379,38 @@ def test_a_share_of_the_loss_is_the_ensembles_own() -> None:
     for share in (0.0, 0.25, 1.0):
         loss = ensemble_loss(logits, targets, kept, torch.zeros(2, len(EMOTIONS)), joint=share)
         assert loss.item() == pytest.approx((1 - share) * alone + share * together, rel=1e-6)
+
+
+def test_branches_are_alike_by_where_they_look_not_by_what_they_see() -> None:
+    left, right = torch.zeros(2, 1, len(EMOTIONS), 2, 2)
+    left[0, 0, :, 0], right[0, 0, :, 1] = 1, 1
+    for pair, alike in (
+        ((left, left), 1),
+        ((left, right), -1),
+        ((left, 3 * left + 5), 1),
+        ((left, -right), 1),
+    ):
+        assert map_similarity(torch.stack(pair, dim=1)).item() == pytest.approx(alike, abs=1e-5)
+    three = torch.stack([left, left, right], dim=1)
+    assert map_similarity(three).item() == pytest.approx((1 - 1 - 1) / 3, abs=1e-5)
+    maps = torch.randn(5, 4, 8, 6, 6, generator=torch.Generator().manual_seed(1))
+    centred = (maps - maps.mean((-2, -1), keepdim=True)).flatten(2)
+    cosine = torch.nn.functional.cosine_similarity(centred[:, :, None], centred[:, None], dim=-1)
+    off = cosine[:, ~torch.eye(4, dtype=torch.bool)]
+    assert map_similarity(maps).item() == pytest.approx(off.mean().item(), abs=1e-6)
+
+
+def test_a_penalty_keeps_branches_apart(data: Path, tmp_path: Path) -> None:
+    alike = []
+    for weight in (0.0, 3.0):
+        config = replace(SHORT, apart=weight)
+        train_ferplus(data, tmp_path / str(weight), config)
+        network = load_network(tmp_path / str(weight), config)
+        faces = plain_view(training_faces(data).pixels, 48, config.input_mean, config.input_std)
+        with torch.no_grad():
+            alike.append(map_similarity(network(faces).class_maps).item())
+        assert float(curve(tmp_path / str(weight))[-1]["accuracy_mirror"]) > 0.8
+    assert alike[1] < alike[0] - 0.1
 
 
 def test_rare_emotions_are_drawn_more_often(data: Path) -> None:

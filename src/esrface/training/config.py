@@ -28,7 +28,11 @@ OPTIMIZERS = ("adamw", "sgd")
 _LIMITS: Limits = (
     (("epochs", "seed", "warmup_steps"), lambda n: n >= 0, "at least 0"),
     (("batch",), lambda n: n >= 2, "at least 2"),
-    (("lr", "branch_lr_factor", "weight_decay"), lambda x: 0 <= x < math.inf, "a number of at least 0"),
+    (
+        ("lr", "branch_lr_factor", "weight_decay", "apart"),
+        lambda x: 0 <= x < math.inf,
+        "a number of at least 0",
+    ),
     (("clip_norm",), lambda x: x > 0, "a number above 0"),
     (("ema", "teacher_share", "held_out", "joint", "mixup"), lambda x: 0 <= x <= 1, "a number from 0 to 1"),
     (("keep",), lambda x: 0 < x <= 1, "a number above 0, at most 1"),
@@ -95,6 +99,9 @@ class TrainConfig:
     """``"fp32"``, ``"bf16"`` or ``"auto"``: bf16 where the hardware computes in it."""
     joint: float = 0.0
     """Share of the loss that is the ensemble's own, see `esrface.training.loss.ensemble_loss`."""
+    apart: float = 0.0
+    """Weight of a penalty on branches that look at the same places, see
+    `esrface.training.loss.map_similarity`."""
     rare: bool = False
     """Whether images of rare emotions are drawn more often, see `esrface.training.loss.rare_weights`."""
     rare_from: float = 0.0

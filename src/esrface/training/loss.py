@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from esrface.training.distributed import ALONE, Ranks
@@ -45,6 +46,24 @@ def ensemble_loss(
         return alone
     together = torch.logsumexp(log_p, dim=1) - math.log(log_p.shape[1])
     return (1 - joint) * alone - joint * (targets.mean(dim=1) * together).sum(dim=-1).mean()
+
+
+def map_similarity(class_maps: Tensor) -> Tensor:
+    """How much branches look at the same places: the mean cosine between the class maps of two branches.
+
+    From -1 to 1, over all pairs and images. Each map counts less its mean over space, which is what it adds
+    to the logits: branches may agree on what they see, not on where. After the penalties on the similarity
+    of branches' features (Heidari & Iosifidis, 2022).
+
+    Args:
+        class_maps: (N, K, E, h, w), K at least 2.
+    """
+    where = class_maps - class_maps.mean(dim=(-2, -1), keepdim=True)
+    directions = F.normalize(where.flatten(2), dim=-1)
+    branches = directions.shape[1]
+    # The square of a sum holds every pair twice, and each direction with itself once.
+    pairs = directions.sum(dim=1).square().sum(dim=-1) - branches
+    return pairs.mean() / (branches * (branches - 1))
 
 
 def rare_weights(targets: Tensor, most: float = 4.0) -> Tensor:

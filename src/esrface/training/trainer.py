@@ -22,7 +22,7 @@ from esrface.errors import DataError
 from esrface.networks.esr import ESR
 from esrface.training.config import TrainConfig
 from esrface.training.distributed import ALONE, Ranks
-from esrface.training.loss import ensemble_loss, log_prior, rare_weights
+from esrface.training.loss import ensemble_loss, log_prior, map_similarity, rare_weights
 from esrface.training.losses import StepLosses
 
 
@@ -185,11 +185,13 @@ class Trainer:
             targets = self._targets(x, votes)
             x = degrade(x, degradation, *self._scale, views)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
-                logits = self._callable(self._input(x)).logits
+                output = self._callable(self._input(x))
             loss = ensemble_loss(
-                *(logits.float(), targets, self._kept[chosen], self.adjustment, self._ranks),
+                *(output.logits.float(), targets, self._kept[chosen], self.adjustment, self._ranks),
                 joint=config.joint,
             )
+            if config.apart:
+                loss = loss + config.apart * map_similarity(output.class_maps.float())
             losses.add(self._ranks.mean(loss.detach()))
             self._step(loss, self.done * self._steps_per_epoch + step)
             if progress is not None:
