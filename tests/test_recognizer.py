@@ -7,7 +7,7 @@ import io
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -356,11 +356,18 @@ def test_a_crop_is_what_the_network_was_shown(make_model: ModelFactory, face_pic
     assert np.array_equal(whole.crop(face_picture, whole(face_picture)[0]), face_picture)
 
 
-def test_maps_survive_pickling(recognizer: Recognizer, face_picture: Image) -> None:
+@pytest.mark.parametrize("again", [lambda face: pickle.loads(pickle.dumps(face)), copy.deepcopy])
+def test_answers_survive_pickling_and_copying_and_stay_read_only(
+    recognizer: Recognizer, face_picture: Image, again: Callable[[Face], Face]
+) -> None:
     (face,) = recognizer(face_picture, saliency=True)
-    twin = pickle.loads(pickle.dumps(face))
+    twin = again(face)
     assert np.array_equal(twin.saliency.branches, face.saliency.branches)
     assert repr(twin) == repr(face)
+    for record in (twin, twin.expression, twin.saliency):
+        for array in (value for value in vars(record).values() if isinstance(value, np.ndarray)):
+            with pytest.raises(ValueError, match="read-only"):
+                array[:] = 0
 
 
 def test_many_threads_get_the_answers_of_one(recognizer: Recognizer, face_picture: Image) -> None:

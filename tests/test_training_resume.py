@@ -224,6 +224,7 @@ def test_protocols_replace_nothing_of_somebody_else(
         (b"lr: .nan\n", "recipe.yaml: lr: expected a number of at least 0, got nan"),
         (b"batch: 1\n", "recipe.yaml: batch: expected at least 2, got 1"),
         (b"epochs: -1\n", "recipe.yaml: epochs: expected at least 0, got -1"),
+        (b"seed: 4294967296\n", "recipe.yaml: seed: expected from 0 to 4294967295, got 4294967296"),
         (b"keep: 0\n", "recipe.yaml: keep: expected a number above 0, at most 1, got 0.0"),
     ],
 )

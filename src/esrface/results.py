@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from esrface._frozen import ReadOnlyArrays
 from esrface.emotions import CIRCUMPLEX, EMOTIONS
 from esrface.saliency import Saliency
 
@@ -40,7 +41,7 @@ class Box(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Expression:
+class Expression(ReadOnlyArrays):
     """What an ensemble says about one face.
 
     The arrays are read-only float32 in the order of the model's C classes, ``emotions``.
@@ -122,7 +123,7 @@ class Expression:
 
 
 @dataclass(frozen=True, eq=False)
-class Face:
+class Face(ReadOnlyArrays):
     """One face found in an image, and its expression."""
 
     box: Box

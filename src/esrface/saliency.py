@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from esrface._frozen import ReadOnlyArrays
 from esrface._suggest import unknown_name
 from esrface.emotions import EMOTIONS
 from esrface.errors import InputError
@@ -20,7 +21,7 @@ from esrface.overlay import OPACITY, overlay_heat
 
 
 @dataclass(frozen=True, eq=False)
-class Saliency:
+class Saliency(ReadOnlyArrays):
     """Where in a face the network saw an emotion: Grad-CAM of the ensemble and of each of its K branches.
 
     All maps lie over what the network was shown of the face (``Recognizer.crop``), edge to edge. The arrays

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from esrface._frozen import ReadOnlyArrays
 from esrface.errors import InputError
 from esrface.results import Box
 
@@ -21,7 +22,7 @@ NO_CANDIDATES.setflags(write=False)
 
 
 @dataclass(frozen=True, eq=False)
-class Detection:
+class Detection(ReadOnlyArrays):
     """One face that a detector found."""
 
     box: Box

@@ -26,7 +26,8 @@ ADVOCATES = (0.0, 0.0, 0.0, 0.15, 0.15, 0.3, 0.3, 0.5, 0.5)
 OPTIMIZERS = ("adamw", "sgd")
 
 _LIMITS: Limits = (
-    (("epochs", "seed", "warmup_steps"), lambda n: n >= 0, "at least 0"),
+    (("epochs", "warmup_steps"), lambda n: n >= 0, "at least 0"),
+    (("seed",), lambda n: 0 <= n < 2**32, "from 0 to 4294967295"),
     (("batch",), lambda n: n >= 2, "at least 2"),
     (
         ("lr", "branch_lr_factor", "weight_decay", "apart"),

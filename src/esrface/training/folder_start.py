@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from esrface._names import printable
 from esrface.datasets.augment import plain_view
 from esrface.datasets.folder import class_key
 from esrface.errors import ModelError
@@ -67,14 +68,15 @@ def find_start(config: TrainConfig) -> Start:
     spec = file.card.input
     if file.is_original or spec.color != "gray" or len(set(spec.mean)) > 1 or len(set(spec.std)) > 1:
         raise ModelError(
-            f"{config.init} cannot be trained further here: only grey models of this package can; "
+            f"{printable(config.init)} cannot be trained further here: only grey models of this package can; "
             "leave --init out, or give --init none"
         )
     try:
         return Start(network_from_dict(file.card.network), file)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"{config.init} cannot be trained further: its card does not describe its network layer by layer"
+            f"{printable(config.init)} cannot be trained further: its card does not describe its network "
+            "layer by layer"
         ) from error
 
 

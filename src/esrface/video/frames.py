@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Box and Saliency: for who resolves the annotations of the fields that TrackedFace inherits.
+from esrface._frozen import ReadOnlyArrays
 from esrface.results import Box, Expression, Face  # noqa: F401
 from esrface.saliency import Saliency  # noqa: F401
 
@@ -41,7 +42,7 @@ class TrackedFace(Face):
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class Frame(ReadOnlyArrays):
     """One processed frame of a video and the faces in it."""
 
     number: int

@@ -33,7 +33,8 @@ class SourceInfo:
     """What a source says of itself before it is read; containers can be wrong, so all of it is a hint."""
 
     size_wh: tuple[int, int] | None = None
-    """Width and height of the first upright frame in pixels."""
+    """Width and height in square pixels, as frames are kept: where the file says that they are to be turned
+    by a quarter, those of upright frames are the other way round."""
     frame_rate: float | None = None
     """Frames per second on average."""
     frames: int | None = None
