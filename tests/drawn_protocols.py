@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from esrface.datasets.affectnet import SETS, face_name
 from esrface.datasets.ckplus import CODES
 from esrface.emotions import CIRCUMPLEX, EMOTIONS
 from esrface.networks.config import Conv, MaxPool, NetworkConfig
+
+if TYPE_CHECKING:
+    from esrface.datasets.jitter import Jitter
 
 
 def tiny_wild() -> NetworkConfig:
@@ -26,6 +30,14 @@ def tiny_wild() -> NetworkConfig:
         branches=3,
         affect=True,
     )
+
+
+def still() -> Jitter:
+    """Augmentation that changes nothing."""
+    # Here, as it needs torch, which most of the data sets' tests do without.
+    from esrface.datasets.jitter import Jitter
+
+    return Jitter(brightness=0, contrast=0, mirror=0, rotation_deg=0, shift=0, scale=(1.0, 1.0))
 
 
 def write_prepared_affectnet(root: Path, counts: dict[str, int]) -> Path:

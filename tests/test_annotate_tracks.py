@@ -29,7 +29,8 @@ def drawn(before: np.ndarray, after: np.ndarray) -> Box:
 def label(face_box: Box, image: np.ndarray) -> Box:
     """Where something was drawn beyond a face's frame."""
     beyond = (image != GREY).any(axis=2)
-    beyond[face_box.y0 - 4 : face_box.y1 + 4, face_box.x0 - 4 : face_box.x1 + 4] = False
+    top, left = max(0, face_box.y0 - 4), max(0, face_box.x0 - 4)
+    beyond[top : face_box.y1 + 4, left : face_box.x1 + 4] = False
     rows, columns = np.nonzero(beyond)
     return Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
 
@@ -87,16 +88,22 @@ def test_label_returns_to_nobody_elses_face() -> None:
     assert np.array_equal(both[inner], alone[inner])
 
 
-def test_at_the_picture_s_edges_labels_stay_inside() -> None:
-    for box in [
-        (0, 0, 90, 110),
-        (560, 0, 640, 100),
-        (0, 260, 90, 360),
-        (560, 270, 640, 360),
-        (0, 0, 640, 360),
-    ]:
-        painted = TrackPainter().paint(GREY, [face(box)])
-        assert (painted != GREY).any()
+def test_at_the_picture_s_edges_labels_are_whole() -> None:
+    middle = Box(200, 120, 290, 230)
+    whole = label(middle, TrackPainter().paint(GREY, [face(tuple(middle))]))
+    assert whole.width > middle.width
+    for x, y in [(0, 0), (550, 0), (0, 250), (550, 250), (0, 120), (550, 120), (200, 0), (200, 250)]:
+        corner = Box(x, y, x + 90, y + 110)
+        place = label(corner, TrackPainter().paint(GREY, [face(tuple(corner))]))
+        assert (place.width, place.height) == (whole.width, whole.height), (x, y)
+
+
+def test_a_face_as_large_as_the_picture_has_its_label_within() -> None:
+    happy, sad = (
+        TrackPainter().paint(GREY, [face((0, 0, 640, 360), emotion=emotion)]) for emotion in ("Happy", "Sad")
+    )
+    # Only the label says which it is.
+    assert drawn(happy, sad).width > 20
 
 
 def test_smoothed_answer_is_what_is_shown() -> None:

@@ -22,6 +22,8 @@ def test_a_sound_installation_has_no_problems(capsys: pytest.CaptureFixture[str]
     assert found["esrface"]["version"] == __version__
     assert found["python"]["version"] == platform.python_version()
     assert found["packages"]["onnxruntime"] == version("onnxruntime")
+    for package in ("av", "pyarrow", "pysdl2"):
+        assert found["packages"][package] == version(package)
     assert [detector["name"] for detector in found["detectors"]] == list(DETECTORS)
     assert "CPUExecutionProvider" in found["providers"]
     assert found["model"]["name"] == "esr9-fer"

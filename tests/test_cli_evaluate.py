@@ -89,6 +89,15 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
         assert not list((folder / "locked").iterdir())
 
 
+def test_a_place_without_any_folder_above_it_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a drive that is not there: not even its root exists.
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    with pytest.raises(OutputError, match=r"^cannot write \S+report: No such file or directory$"):
+        check_place(tmp_path / "report", ["one"], overwrite=False)
+
+
 def test_options_reach_the_inference(
     data: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

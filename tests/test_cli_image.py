@@ -285,6 +285,57 @@ def test_every_picture_of_a_strange_kind_gets_its_answer(
 # Files
 
 
+def test_copies_that_an_earlier_run_drew_are_no_input(image: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    draw(Path("in/a.png"))
+    assert image("in", "--save", "in/marked", "-o", "in/rows") == 0
+    draw(Path("in/rows/mine.png"))
+    capsys.readouterr()
+    assert image("in", "--csv", "again.csv", "--overwrite") == 0
+    shown = capsys.readouterr().err
+    assert "2 pictures, 2 faces" in shown
+    line = (
+        f"esrface: {Path('in/marked')} is left out: an earlier run drew its pictures; to read them, name the"
+    )
+    assert shown.count(line) == 1
+    assert image("in/marked", "--csv", "marked.csv") == 0
+    shown = capsys.readouterr().err
+    assert "1 picture, 1 face" in shown
+    assert "left out" not in shown
+    # Rows and pictures in one folder, rows first.
+    assert image("in/a.png", "-o", "in/both", "--csv", "x.csv") == 0
+    assert image("in/a.png", "-o", "in/both", "--save", "in/both", "--resume") == 0
+    assert json.loads(Path("in/both/.esrface.json").read_text())["drawn"] is True
+
+
+def test_an_option_without_its_value_names_the_commands_help(
+    image: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--csv", "--detector"):
+        assert main(["image", "a.png", option]) == 2
+        line = f"esrface image: Option '{option}' requires an argument (see 'esrface image --help')\n"
+        assert capsys.readouterr().err == line
+
+
+def test_abstaining_goes_by_the_number_that_is_printed(
+    image: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(Path("0.png"))
+    assert image("0.png", "--json") == 0
+    [record] = records(capsys)
+    printed = record["faces"][0]["confidence"]
+    beside = float(np.nextafter(printed, 1))
+    for limit, expected in ((printed, False), (beside, True)):
+        assert (
+            image("0.png", "--json", "--csv", "rows.csv", "--overwrite", "--abstain-below", repr(limit)) == 0
+        )
+        [record] = records(capsys)
+        face = record["faces"][0]
+        assert (face["confidence"], face["abstained"]) == (printed, expected)
+        with Path("rows.csv").open(newline="") as file:
+            [row] = csv.DictReader(file)
+        assert row["abstained"] == str(expected).lower()
+
+
 def test_all_outputs_of_one_run(image: Run, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("in/a.png", "in/a.jpg", "in/sub/a.png"):
         draw(Path(name))

@@ -187,6 +187,29 @@ def test_a_full_disk_is_one_line_and_exit_2(
     assert "o space left on " in one_line(done.stderr).replace("No", "no")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "words", [["models"], ["models", "list"], ["models", "info", "esr9-fer"], ["doctor"]]
+)
+def test_an_answer_for_people_that_cannot_be_written_is_one_line_and_exit_2(words: list[str]) -> None:
+    command = [sys.executable, "-m", "esrface", *words]
+    with Path("/dev/full").open("w") as full:
+        done = run(command, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    line = "esrface: standard output cannot be written: No space left on device"
+    assert (done.returncode, one_line(done.stderr)) == (2, line)
+    # A reader that has enough is no failure.
+    piped = run(["sh", "-c", 'trap "" PIPE; { "$@"; echo $? >&2; } | true', "sh", *command])
+    assert piped.stderr == "0\n"
+
+
+def test_a_current_folder_that_is_gone_is_named(command: Callable[..., list[str]], folder: Path) -> None:
+    start = ["sh", "-c", 'cd "$(mktemp -d)"; rmdir "$PWD"; exec "$@"', "sh"]
+    done = run([*start, *command("x.jpg")])
+    line = "esrface: the current folder does not exist any more: go to another one"
+    assert (done.returncode, one_line(done.stderr)) == (2, line)
+    assert run([*start, *command(folder / "0000.png", "--quiet")]).returncode == 0
+
+
 def test_a_disk_that_fills_up_stops_the_run_and_keeps_whole_files(
     command: Callable[..., list[str]], folder: Path, tmp_path: Path
 ) -> None:

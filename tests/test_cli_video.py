@@ -23,8 +23,8 @@ import video_fixtures
 from esrface import Recognizer, open_video
 from esrface.cli import main
 from esrface.detection import Detection, create_detector
+from esrface.results import mapped_arousal
 from esrface.rows import columns, frame_record
-from esrface.sinks.original_csv import mapped_arousal
 from esrface.video import DETECTION_SIZE, Frame, open_source
 from processes import PATIENCE_S, heed_signals, until
 from video_fixtures import MjpegServer, load_tool, square_frame, write_video

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from drawn import write_ferplus
-from esrface.datasets.ferplus import load_ferplus, majority_labels, pixel_hashes, soft_labels
+from esrface.datasets.ferplus import (
+    SPLIT_FOLDERS,
+    has_split,
+    load_ferplus,
+    majority_labels,
+    pixel_hashes,
+    soft_labels,
+)
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError
 
@@ -59,17 +66,20 @@ def test_soft_labels_are_the_shares_of_the_votes_that_count() -> None:
     np.testing.assert_allclose(soft, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("layout", ["original", "microsoft", "zip"])
+@pytest.mark.parametrize("layout", ["original", "microsoft", "zip", "folder itself"])
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_every_layout_gives_the_same_split(tmp_path: Path, layout: str, split: str) -> None:
-    names = write_ferplus(tmp_path, layout, split, ["Happy", "Disgust", "NF"])
-    loaded = load_ferplus(tmp_path, split)
+    itself = layout == "folder itself"
+    names = write_ferplus(tmp_path, "microsoft" if itself else layout, split, ["Happy", "Disgust", "NF"])
+    data = tmp_path / SPLIT_FOLDERS[split] if itself else tmp_path
+    loaded = load_ferplus(data, split)
     assert loaded.names == names
     assert loaded.pixels.shape == (3, 48, 48)
     assert majority_labels(loaded.votes).tolist() == [1, 5, -1]
     other = {"valid": "train"}.get(split, "valid")
     with pytest.raises(DataError, match=f"no FER\\+ {other} split here"):
-        load_ferplus(tmp_path, other)
+        load_ferplus(data, other)
+    assert [name for name in SPLIT_FOLDERS if has_split(data, name)] == [split]
 
 
 def test_a_listed_picture_that_is_missing_is_an_error(tmp_path: Path) -> None:

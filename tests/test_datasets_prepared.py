@@ -25,7 +25,7 @@ from esrface.datasets.affectnet import (
 )
 from esrface.datasets.ckplus import ckplus_folds, ckplus_trial, list_ckplus, load_ckplus, prepare_ckplus
 from esrface.datasets.fer2013 import prepare_ferplus
-from esrface.datasets.ferplus import load_ferplus, majority_labels
+from esrface.datasets.ferplus import SPLIT_FOLDERS, load_ferplus, majority_labels
 from esrface.datasets.preparation import SKIPPED
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError, InputError, OutputError
@@ -405,6 +405,19 @@ def test_check_of_ferplus_names_splits_that_are_missing_and_images_left_out(
     (tmp_path / "FER2013Valid.zip").unlink()
     assert main(["data", "check", "ferplus", "--data", str(tmp_path)]) == 2
     assert "expected FER2013Train.zip" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("split", "missing"), [("train", "valid"), ("valid", "train")])
+def test_check_of_ferplus_takes_the_folder_of_one_split_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str, missing: str
+) -> None:
+    write_ferplus(tmp_path, "microsoft", split, ["Happy", "NF", "Sad"])
+    folder = tmp_path / SPLIT_FOLDERS[split]
+    assert main(["data", "check", "ferplus", "--data", str(folder), "--json"]) == 0
+    seen = capsys.readouterr()
+    [(name, found)] = json.loads(seen.out)["splits"].items()
+    assert (name, found["images"], found["left_out"]) == (split, 2, 1)
+    assert f"esrface: warning: no {missing} split here" in seen.err
 
 
 def test_check_of_a_folder_reads_every_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from esrface.emotions import EMOTIONS
 from esrface.ensemble import (
-    combine,
+    build_expressions,
     combine_arrays,
     entropy,
     measure_uncertainty,
@@ -19,8 +20,14 @@ from esrface.ensemble import (
 )
 from esrface.errors import InputError, ModelError
 from esrface.models.card import UncertaintySpec
+from esrface.results import Expression
 
 NEUTRAL, HAPPY, SAD, ANGER = 0, 1, 2, 6
+
+
+def combine(*arrays: Any, **options: Any) -> list[Expression]:
+    """The records of what ``combine_arrays`` gives."""
+    return build_expressions(combine_arrays(*arrays, **options))
 
 
 def logits_of(*branches: dict[int, float]) -> NDArray[np.float32]:

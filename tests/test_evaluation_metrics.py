@@ -137,3 +137,24 @@ def test_bootstrap_interval_matches_the_binomial() -> None:
 def test_no_images_is_an_error_not_a_figure(call) -> None:
     with pytest.raises(ValueError, match="at least one image"):
         call(np.zeros(0, dtype=np.int64))
+
+
+@pytest.mark.parametrize("images", [1, 8, 250])
+def test_edge_interval_is_clopper_and_pearsons(images: int) -> None:
+    low, high = metrics.edge_interval(np.array([images]), right=True)
+    # With this share all answers are right in 2.5 % of all samples.
+    assert (low**images, high) == (pytest.approx(0.025), 1)
+    assert metrics.edge_interval(np.array([images]), right=False) == pytest.approx((0, 1 - low))
+
+
+def test_edge_interval_of_a_mean_recall_is_the_widest_that_fits() -> None:
+    counts = np.array([2, 3, 40])
+    low, _ = metrics.edge_interval(counts, right=True)
+    # Searched for without the argument that finds it: every pair of shares, and the third that makes 2.5 %.
+    first, second = np.meshgrid(np.linspace(0.001, 1, 800), np.linspace(0.001, 1, 800))
+    third = np.exp((np.log(0.025) - counts[0] * np.log(first) - counts[1] * np.log(second)) / counts[2])
+    assert low == pytest.approx(((first + second + third) / 3)[third <= 1].min(), abs=1e-3)
+    even, _ = metrics.edge_interval(np.array([5, 5]), right=True)
+    assert even == pytest.approx(0.025 ** (1 / 10))
+    with pytest.raises(ValueError, match="expected at least one image, got none"):
+        metrics.edge_interval(np.array([3, 0]), right=True)

@@ -248,5 +248,11 @@ def test_one_image_is_enough_for_a_report(tmp_path: Path, tiny_model: Path, labe
     page = str(files["report.html"])
     Tags(page)
     assert "nan" not in re.sub(r"base64,[^\"]+", "", page)
-    assert json.loads(str(files["report.json"]))["accuracy_interval"] == [judged.figures().accuracy] * 2
+    measured = json.loads(str(files["report.json"]))
+    # One answer: it is right, or it is not, in 2.5 % of all samples of a model that is right in 2.5 (97.5) %.
+    expected = [0.025, 1] if measured["accuracy"] else [0, 0.975]
+    for key in ("accuracy", "mean_recall"):
+        assert measured[f"{key}_interval"] == pytest.approx(expected)
+    shown = f"{100 * expected[0]:.2f} to {100 * expected[1]:.2f} % (exact)"
+    assert page.count(shown) == str(files["report.md"]).count(shown) == 2
     assert "nan" not in str(files["report.md"])

@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 from esrface import Recognizer  # noqa: E402
 from esrface.cli import main  # noqa: E402
 from esrface.ensemble import combine_arrays  # noqa: E402
-from esrface.errors import InputError, ModelError, OutputError  # noqa: E402
+from esrface.errors import DataError, InputError, ModelError, OutputError  # noqa: E402
 from esrface.export import export_model  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
 from esrface.networks.original import read_original  # noqa: E402
@@ -199,6 +199,12 @@ def test_command_exports_says_what_it_did_and_spares_what_is_there(
     assert "--overwrite replaces it" in capsys.readouterr().err
     assert main([*arguments, "--overwrite"]) == 0
     assert out.read_bytes() == before
+
+
+def test_the_folder_of_one_ferplus_split_is_no_folder_of_classes(run: Path, tmp_path: Path) -> None:
+    write_ferplus(tmp_path, "microsoft", "train", list(NAMES))
+    with pytest.raises(DataError, match=r"no FER\+ valid split here"):
+        export_model(run, tmp_path / "x.onnx", precision="int8", data=tmp_path / "FER2013Train")
 
 
 @pytest.mark.parametrize(

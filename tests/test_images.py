@@ -464,6 +464,13 @@ def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
     writer.join()
 
 
+@linux
+def test_a_device_without_an_end_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esrface._bounded.MOST_BYTES", 1 << 20)
+    line = "cannot read /dev/zero: it gives more than 1,048,576 bytes, which no picture has"
+    assert refusal("/dev/zero") == line
+
+
 ARRAYS = {
     "uint8": scene(),
     "uint16": scene().astype(np.uint16) * 257,

@@ -47,6 +47,21 @@ def test_a_shipped_name_means_the_model_even_beside_a_file_of_that_name(
     assert resolve_model("zebra").path == shipped / "zebra.onnx"
 
 
+def test_a_path_is_never_a_name(
+    shipped: Path, make_model: ModelFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESRFACE_MODELS", str(tmp_path / "models"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("zebra", "mine"):
+        with pytest.raises(ModelError, match=r"give an \.onnx file"):
+            resolve_model(Path(name))
+        run = make_model(f"own {name}")
+        for place in (tmp_path / name, tmp_path / "models" / name):
+            shutil.copytree(run, place)
+        assert resolve_model(Path(name)).path == Path(name, "model.onnx")
+        assert resolve_model(name).path != Path(name, "model.onnx")
+
+
 @pytest.mark.parametrize("model", [5, "", ["esr9-fer"]])
 def test_what_is_no_name_and_no_path(model: Any) -> None:
     with pytest.raises(ModelError, match="expected the name of a model, a file or a folder, got"):

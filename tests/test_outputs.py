@@ -408,6 +408,43 @@ def test_resuming_without_a_file_starts_one(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "rows.csv").read_text() == "row\n"
 
 
+@pytest.mark.parametrize("way", [{"resume": True}, {"overwrite": True}])
+def test_two_runs_do_not_write_one_file(way: dict[str, bool], tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with RowFile(path, resume=True) as rows:
+        rows.write("one\n")
+        with pytest.raises(OutputError, match=r"rows\.csv: another run is writing it just now"):
+            RowFile(path, **way)
+        rows.write("two\n")
+    assert path.read_text() == "one\ntwo\n"
+    with RowFile(path, **way) as rows:
+        rows.write("three\n")
+    assert path.read_text().endswith("three\n")
+
+
+def test_a_run_that_was_killed_holds_its_file_no_longer(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    script = (
+        "import os, sys; from esrface.outputs import RowFile; RowFile(sys.argv[1]).write('a\\n'); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == 9
+    with RowFile(path, resume=True) as rows:
+        rows.write("b\n")
+    assert path.read_text() == "a\nb\n"
+
+
+def test_nothing_is_changed_in_a_file_that_is_refused(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise InputError("not ours")
+
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"somebody's\nlast line")
+    for _ in range(2):
+        with pytest.raises(InputError):
+            RowFile(path, resume=True, check=refuse)
+    assert path.read_bytes() == b"somebody's\nlast line"
+
+
 def test_the_file_is_closed_after_a_failure_too(tmp_path: Path) -> None:
     rows = RowFile(tmp_path / "rows.csv")
     with pytest.raises(InputError), rows:

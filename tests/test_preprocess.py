@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from esrface.models.card import CropRule, InputSpec
-from esrface.preprocess import crop_face, map_on_box, to_input
+from esrface.preprocess import as_rgb, crop_face, map_on_box, to_input
 from esrface.results import Box
 
 BOX_ITSELF = CropRule(margin=0.0, square=False, align=False)
@@ -93,6 +93,14 @@ def test_align_reaches_over_the_edge_of_very_wide_pictures() -> None:
     crop = crop_face(wide, Box(39_480, 0, 39_520, 30), eyes, LEVEL)
     assert crop.shape == (40, 40, 3)
     assert (crop == 200).all()
+
+
+def test_grey_faces_become_rgb_and_rgb_ones_stay() -> None:
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    face = as_rgb(grey)
+    assert face.shape == (3, 4, 3)
+    assert all(np.array_equal(face[..., channel], grey) for channel in range(3))
+    assert as_rgb(face) is face
 
 
 def test_grey_uses_the_usual_weights_and_the_cards_scale() -> None:

@@ -23,7 +23,7 @@ from esrface import Box, Expression, Face, InputError, ModelError, Recognizer
 from esrface.detection import Detection, create_detector
 from esrface.emotions import EMOTIONS
 from esrface.engine.onnx import OnnxEngine
-from esrface.ensemble import combine
+from esrface.ensemble import build_expressions, combine_arrays
 from esrface.preprocess import crop_face, to_input
 from esrface.recognizer import BATCH
 from esrface.saliency import branch_maps, ensemble_map
@@ -102,9 +102,10 @@ def test_the_answer_is_detection_crop_engine_and_ensemble_in_turn(
     card = recognizer.card
     crop = crop_face(face_picture, detection.box, detection.landmarks, card.crop)
     output = OnnxEngine(folder / "model.onnx").run(to_input([crop], card.input))
-    (expected,) = combine(
+    answers = combine_arrays(
         output.logits, None, temperature=1.7, vote="plurality", uncertainty=card.uncertainty
     )
+    (expected,) = build_expressions(answers)
     (face,) = recognizer(face_picture)
     assert face.box == detection.box
     assert face.expression.to_dict() == expected.to_dict()
@@ -164,6 +165,44 @@ def test_several_faces_come_largest_first_and_can_be_limited(tiny_model: Path, f
     assert [face.box for face in only] == [large.box]
     bigger = Recognizer(tiny_model, min_face=max(small.box.width, small.box.height) + 5)(canvas)
     assert [face.box for face in bigger] == [large.box]
+
+
+def test_boxes_of_a_detector_of_ones_own_are_clipped(tiny_model: Path, face_picture: Image) -> None:
+    height, width = face_picture.shape[:2]
+    boxes = (Box(-10, -10, 6000, 6000), Box(10, 20, width + 7, 90))
+    faces = Recognizer(tiny_model, FixedDetector(boxes), threads=1)(face_picture)
+    assert [face.box for face in faces] == [Box(0, 0, width, height), Box(10, 20, width, 90)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (
+            Detection(Box(-30, 5, -10, 9), 0.5),
+            "the box (-30, 5, -10, 9) holds nothing of the image of 4 x 3 pixels",
+        ),
+        (Detection(Box(2, 2, 2, 3), 0.5), "the box (2, 2, 2, 3) holds nothing of the image"),
+        (Detection(Box(0, 0, 2, 2), 5), "expected a score from 0 to 1, got 5"),
+        (Detection(Box(0, 0, 2, 2), float("nan")), "expected a score from 0 to 1, got nan"),
+        (
+            Detection(Box(0, 0, float("inf"), 2), 0.5),  # type: ignore[arg-type]
+            "expected a box of four numbers x0, y0, x1, y1, got (0, 0, inf, 2)",
+        ),
+        ((0, 0, 2, 2), "expected an esrface.detection.Detection, got (0, 0, 2, 2)"),
+    ],
+)
+def test_a_detector_of_ones_own_that_answers_nonsense_is_named(
+    tiny_model: Path, answer: Any, line: str
+) -> None:
+    class Own:
+        name = "mine"
+
+        def detect(self, image: Image) -> list[Any]:
+            return [answer]
+
+    with pytest.raises(InputError) as caught:
+        Recognizer(tiny_model, Own(), threads=1)(np.zeros((3, 4, 3), np.uint8))
+    assert str(caught.value).startswith(f"the detector 'mine' answers what cannot be used: {line}")
 
 
 def test_no_face_is_a_normal_answer(recognizer: Recognizer) -> None:
@@ -345,6 +384,18 @@ def test_a_face_shows_where_it_was_looked_at(recognizer: Recognizer, face_pictur
     assert len({picture.tobytes() for picture in shown}) == 3
 
 
+def test_files_are_limited_in_size_and_arrays_are_not(
+    recognizer: Recognizer, face_picture: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.BytesIO()
+    PIL.Image.fromarray(face_picture).save(file, "PNG")
+    for module in ("esrface.images", "esrface.recognizer"):
+        monkeypatch.setattr(f"{module}.DEFAULT_MAX_PIXELS", 1000)
+    with pytest.raises(InputError, match="over the limit"):
+        recognizer(file.getvalue())
+    assert len(recognizer(face_picture)) == 1
+
+
 def test_a_crop_is_what_the_network_was_shown(make_model: ModelFactory, face_picture: Image) -> None:
     folder = make_model(crop={"margin": 0.2, "square": True, "align": True})
     recognizer = Recognizer(folder)
@@ -426,6 +477,8 @@ def test_its_repr_says_what_is_in_use(tiny_model: Path) -> None:
         ({"vote": "median"}, InputError, "unknown vote 'median': did you mean 'mean'"),
         ({"detector": "har"}, InputError, "did you mean 'haar'"),
         ({"device": "gpu"}, InputError, "unknown device 'gpu': did you mean 'cpu'"),
+        ({"mirror": "no"}, InputError, "mirror must be True, False or None (as the card says), got 'no'"),
+        ({"mirror": 1}, InputError, "mirror must be True, False or None (as the card says), got 1"),
         ({"threads": 0}, InputError, "threads must be a whole number of at least 1, got 0"),
         (
             {"batch_norm": "running"},

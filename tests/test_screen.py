@@ -13,10 +13,11 @@ import pytest
 
 from esrface.annotate_tracks import track_color
 from esrface.canvas import PANEL, Area, Canvas
+from esrface.emotions import PLEASANT, UNPLEASANT
 from esrface.labels import shortened, writable
 from esrface.screen.compose import NO_FACE, Screen
 from esrface.screen.feed import ClipFeed
-from esrface.screen.parts import PLEASANT, UNPLEASANT, VALENCE
+from esrface.screen.parts import VALENCE
 from esrface.screen.scene import History, Moment, ScreenSettings, affect_of, numbered
 from esrface.screen.stage import Stage
 from esrface.screen.viewport import LARGEST, WHOLE
@@ -280,6 +281,24 @@ def test_a_clip_begins_without_a_past() -> None:
     assert shown.past is not None
     assert len(shown.past) == 3
     assert shown.place == "0.20 s, frame 2"
+
+
+def test_a_picture_too_large_to_keep_others_beside_it_is_what_one_sees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small, large = scene(1), replace(scene(1), image=np.zeros((2000, 2000, 3), np.uint8))
+    monkeypatch.setattr("esrface.screen.stage.KEPT_BYTES", 3 * small.image.nbytes)
+    stage = Stage(by_hand=True)
+    stage.show(small)
+    stage.show(replace(small))
+    # While the next one is loading, back to the one before.
+    stage.step()
+    stage.step_back()
+    assert stage.current() is small
+    stage.show(large)
+    assert stage.current() is large
+    stage.step_back()
+    assert stage.current() is large
 
 
 @pytest.mark.parametrize("name", GOLDENS)

@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from esrface import InputError
 from esrface.canvas import PANEL, PAPER, TRACK, Area, Canvas, on_dark
-from esrface.emotions import EMOTION_COLORS, EMOTIONS
+from esrface.emotions import AROUSAL, EMOTION_COLORS, EMOTIONS, PLEASANT, UNPLEASANT
 from esrface.results import Face
 from esrface.saliency import Saliency
 from esrface.sheet import (
-    AROUSAL,
-    PLEASANT,
     TILE,
-    UNPLEASANT,
     branch_sheet,
     draw_branches,
     draw_emotions,

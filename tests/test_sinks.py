@@ -134,6 +134,21 @@ def test_a_run_killed_anywhere_goes_on_to_the_same_file(kind: RowSinkType, tmp_p
 
 
 @pytest.mark.parametrize("kind", ROW_SINKS)
+def test_a_second_run_does_not_go_on_with_what_the_first_is_writing(
+    kind: RowSinkType, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows"
+    with kind(path, SETTINGS) as first:
+        for name in ("a.jpg", "b.jpg"):
+            with pytest.raises(OutputError, match="another run is writing it just now"):
+                write(kind(path, SETTINGS, mode="resume"), frame(name))
+            assert first.wants(name, PurePath(name))
+            first.write(frame(name))
+    assert write(kind(path, SETTINGS, mode="resume"), *map(frame, ("a.jpg", "b.jpg", "c.jpg")))[-1] == "c.jpg"
+    assert [path.read_bytes().count(name) for name in (b"a.jpg", b"b.jpg", b"c.jpg")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ROW_SINKS)
 def test_resuming_starts_where_there_is_nothing_and_takes_new_pictures(
     kind: RowSinkType, tmp_path: Path
 ) -> None:
@@ -153,8 +168,13 @@ def test_resuming_refuses_other_settings_and_other_columns(kind: RowSinkType, tm
         OutputError, match="mirror was false and is true now; use the same options, or --overwrite"
     ):
         write(kind(path, OTHER, mode="resume"), frame("b.jpg"))
-    with pytest.raises(OutputError, match="columns differs"):
+    with pytest.raises(OutputError, match="rows: --branches was not given and is now; use the same options"):
         write(kind(path, SETTINGS, mode="resume", branches=9), frame("b.jpg"))
+    with pytest.raises(OutputError, match="rows: its columns are others than now"):
+        write(kind(path, SETTINGS, mode="resume", emotions=("Neutral", "Happy")), frame("b.jpg"))
+    write(kind(tmp_path / "more", SETTINGS, branches=9), frame("a.jpg"))
+    with pytest.raises(OutputError, match="more: --branches was given and is not now"):
+        write(kind(tmp_path / "more", SETTINGS, mode="resume"), frame("b.jpg"))
     path.with_name("rows.meta.json").unlink()
     with pytest.raises(OutputError, match="the record of its settings is missing"):
         write(kind(path, SETTINGS, mode="resume"), frame("b.jpg"))

@@ -473,7 +473,7 @@ def test_one_video_only(clip: Path, tmp_path: Path) -> None:
 def test_resuming_writes_an_unfinished_video_anew_and_leaves_a_finished_one(
     clip: Path, tmp_path: Path, recognizer: Recognizer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("WARNING")
     target = tmp_path / "out.mp4"
     with AnnotatedVideo(target, SETTINGS) as sink, open_video(clip, recognizer) as video:
         sink.begin(Clip(video.name, PurePath("clip"), clip, video.info))

@@ -292,6 +292,15 @@ def test_standard_input_is_one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found("./-") == ["./-"]
 
 
+def test_standard_input_without_an_end_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esrface._bounded.MOST_BYTES", 3 << 20)
+    monkeypatch.setattr(sys, "stdin", Stdin(b"x" * (3 << 20)))
+    (source,) = find_images(["-"])
+    assert len(source.read()) == 3 << 20
+    monkeypatch.setattr(sys, "stdin", Stdin(b"x" * (3 << 20) + b"x"))
+    assert problem(source) == "cannot read -: it gives more than 3,145,728 bytes, which no picture has"
+
+
 def test_standard_input_that_gives_nothing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     (source,) = find_images(["-"])
     monkeypatch.setattr(sys, "stdin", None)
@@ -314,6 +323,23 @@ def test_an_output_folder_inside_the_input_is_not_read_back(tmp_path: Path) -> N
     assert found("set/*/*.jpg", exclude=["set/out"]) == ["set/b/b.jpg"]
     # Asked for by its own name it is input.
     assert found("set/out", exclude=["set/out"]) == ["set/out/a.jpg", "set/out/old.jpg"]
+
+
+def test_what_an_earlier_run_has_drawn_is_not_read_back() -> None:
+    make("set/a.jpg", "set/marked/a.jpg", "set/marked/sub/b.jpg", "set/rows/c.jpg")
+    Path("set/marked/.esrface.json").write_text('{"settings": {}, "drawn": true}')
+    # A folder of the user's own that took rows beside its pictures, and one with a file that is none of ours.
+    Path("set/rows/.esrface.json").write_text('{"settings": {}}')
+    make("set/strange/d.jpg", "set/strange/.esrface.json")
+    own = ["set/a.jpg", "set/rows/c.jpg", "set/strange/d.jpg"]
+    assert found("set") == found("set/**/*.jpg") == own
+    assert found("set/*") == own
+    assert found("set/*/*.jpg") == own[1:]
+    told: list[str] = []
+    assert len(list(find_images(["set", "set/*", "set"], left_out=told.append))) == 9
+    assert [Path(folder).as_posix() for folder in told] == ["set/marked"]
+    assert found("set/marked") == ["set/marked/a.jpg", "set/marked/sub/b.jpg"]
+    assert found("set/marked/*.jpg") == ["set/marked/a.jpg"]
 
 
 @linux

@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 
 from drawn import drawn_face, write_ferplus
-from drawn_protocols import tiny_wild
+from drawn_protocols import still, tiny_wild
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 torch.set_num_threads(1)
 
 from esrface.datasets.augment import Augmentation  # noqa: E402
-from esrface.datasets.jitter import STILL  # noqa: E402
 from esrface.datasets.pools import FacePool  # noqa: E402
 from esrface.emotions import EMOTIONS  # noqa: E402
 from esrface.errors import DataError, DependencyError  # noqa: E402
@@ -73,7 +72,7 @@ def staged_trainer(ranks: Ranks, task: str, *, live: bool) -> StagedTrainer:
     shape = replace(tiny_wild(), affect=task == "affect", branches=2)
     config = ProtocolConfig(
         batch=4 if live else 16, epochs=1, later_epochs=1, freeze_batch_norm=not live, seed=3, lr=0.02,
-        augmentation=ProtocolConfig().augmentation if live else STILL,
+        augmentation=ProtocolConfig().augmentation if live else still(),
     )  # fmt: skip
     affect = np.random.default_rng(1).uniform(-1, 1, (16, 2)).astype(np.float32)
     faces = pixels(16)

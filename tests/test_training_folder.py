@@ -323,6 +323,11 @@ def test_the_command_trains_and_every_command_takes_the_run(
     recipe = ["--recipe", str(run / "config.yaml"), "--out", "again", "--threads", "1"]
     assert main(["train", "folder", "--data", str(data), *recipe]) == 0
     assert (tmp_path / "again" / WEIGHTS).read_bytes() == (run / WEIGHTS).read_bytes()
+    # What cannot get better is said to be what it was.
+    capsys.readouterr()
+    idle = ["--init", str(run), "--lr", "1e-9", "--patience", "1", "--out", "idle", "--threads", "1"]
+    assert main(["train", "folder", "--data", str(data), *idle]) == 0
+    assert "no epoch was better on these validation pictures than pictures is" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

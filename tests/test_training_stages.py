@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from drawn import drawn_face
-from drawn_protocols import tiny_wild
+from drawn_protocols import still, tiny_wild
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("yaml")
 torch.set_num_threads(1)
 
-from esrface.datasets.jitter import STILL, Jitter, jittered, unchanged  # noqa: E402
+from esrface.datasets.jitter import Jitter, jittered, unchanged  # noqa: E402
 from esrface.datasets.pools import FacePool  # noqa: E402
 from esrface.datasets.resampling import capped_sample, quadrants  # noqa: E402
 from esrface.emotions import EMOTIONS  # noqa: E402
@@ -201,11 +201,11 @@ def test_no_jitter_is_the_face_and_full_jitter_is_random_by_its_generator_only(
     plain = unchanged(pixels, 96)
     assert plain.shape == (5, 3 if len(shape) == 4 else 1, 96, 96)
     # At the border resampling mixes in the black outside.
-    still = jittered(pixels, 96, STILL, random)[..., 1:-1, 1:-1]
-    torch.testing.assert_close(still, plain[..., 1:-1, 1:-1], atol=1e-2, rtol=0)
-    mirrored = jittered(pixels, 96, replace(STILL, mirror=1.0), random)[..., 1:-1, 1:-1]
+    kept = jittered(pixels, 96, still(), random)[..., 1:-1, 1:-1]
+    torch.testing.assert_close(kept, plain[..., 1:-1, 1:-1], atol=1e-2, rtol=0)
+    mirrored = jittered(pixels, 96, replace(still(), mirror=1.0), random)[..., 1:-1, 1:-1]
     torch.testing.assert_close(mirrored, plain.flip(-1)[..., 1:-1, 1:-1], atol=1e-2, rtol=0)
-    brighter = jittered(pixels, 48, replace(STILL, brightness=0.5), random)
+    brighter = jittered(pixels, 48, replace(still(), brightness=0.5), random)
     factors = brighter.flatten(1).sum(1) / unchanged(pixels, 48).flatten(1).sum(1)
     assert 0.5 <= factors.min() < factors.max() <= 1.5
     one, two, other = (jittered(pixels, 96, Jitter(), torch.Generator().manual_seed(s)) for s in (3, 3, 4))
@@ -248,7 +248,7 @@ def trainer_of(
     pools: Callable[[Stage], list[FacePool]],
     **settings: object,
 ) -> StagedTrainer:
-    config = replace(ProtocolConfig(batch=8, augmentation=STILL, validate_every=1), **settings)
+    config = replace(ProtocolConfig(batch=8, augmentation=still(), validate_every=1), **settings)
     return StagedTrainer(shape, stages, Emotions(), pools, faces(12, 500), config)
 
 

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import pytest
 
 import video_fixtures
 from esrface import InputError, Recognizer, open_video
-from esrface.video import SourceOptions, open_source, safe_name
+from esrface.video import SourceInfo, SourceOptions, open_source, safe_name
 from esrface.video.addresses import scrub
+from esrface.video.live import LiveSource
 from processes import PATIENCE_S, until
-from video_fixtures import MadeSource, MjpegServer, SquareDetector
+from video_fixtures import MadeSource, MjpegServer, SquareDetector, square_frame
 
 mjpeg_server = video_fixtures.mjpeg_server
 ServerStarter = Callable[..., MjpegServer]
@@ -89,6 +91,52 @@ def test_gives_up_after_so_many_attempts_in_a_row(
     assert "broke off: the connection was closed; connecting again (1 of 2)" in caplog.text
     assert problem is not None
     assert problem.endswith("gave up after 2 attempts to connect again")
+
+
+class MadeFeed:
+    """A connection that gives so many frames and then breaks, or ends."""
+
+    info = SourceInfo()
+
+    def __init__(self, count: int, *, breaks: bool) -> None:
+        self._count, self._breaks = count, breaks
+
+    def pictures(self) -> Iterator[Callable[[], Any]]:
+        """As they come."""
+        for number in range(self._count):
+            yield partial(square_frame, number)
+        if self._breaks:
+            raise InputError("made broke off")
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def without_waiting(counts: list[int], reconnect: int, *, breaks: bool) -> tuple[int, list[float], str]:
+    """Connections that give so many frames each, then none at all: how many frames came, what was waited
+    for before each attempt, and how it ended."""
+    # Not without end: who never gave up would go on for ever.
+    plan = [*counts, *[0] * 2 * reconnect]
+    source = LiveSource("made", lambda: MadeFeed(plan.pop(0), breaks=breaks), reconnect)
+    waits: list[float] = []
+    source._stopped.wait = waits.append  # type: ignore[assignment, method-assign]
+    came: list[int] = []
+    with pytest.raises(InputError) as caught:
+        came.extend(frame.number for frame in source.frames())
+    return len(came), waits, str(caught.value)
+
+
+@pytest.mark.parametrize(("breaks", "reason"), [(True, "made broke off"), (False, "made gave no frame")])
+def test_connections_that_give_no_frame_are_failed_attempts(breaks: bool, reason: str) -> None:
+    came, waits, problem = without_waiting([2], 3, breaks=breaks)
+    assert (came, len(waits)) == (2, 3)
+    assert problem == f"{reason}; gave up after 3 attempts to connect again"
+
+
+def test_pauses_between_attempts_double_until_a_frame_comes() -> None:
+    came, waits, _ = without_waiting([1, 0, 0, 1], 8, breaks=True)
+    assert came == 2
+    assert waits == [0.5, 1, 2, 0.5, 1, 2, 4, 8, 10, 10, 10]
 
 
 @pytest.mark.parametrize(

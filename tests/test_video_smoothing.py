@@ -73,6 +73,16 @@ def test_state_goes_through_json_without_a_change() -> None:
     assert set(pack_smoother(snapshot)) == {"1", "7"}
 
 
+def test_memory_and_checkpoints_do_not_grow_with_the_tracks_of_a_day() -> None:
+    smoother = Smoother(0.5)
+    for track in range(1000):
+        smoother.smooth(track, float(track), HAPPY)
+        kept = smoother.snapshot().keys()
+        assert len(kept) < 100
+        # Those that a tracker may still remember are not forgotten.
+        assert kept >= set(range(max(0, track - 10), track + 1))
+
+
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
 def test_refuses_what_makes_no_sense(seconds: float) -> None:
     with pytest.raises(InputError, match="smooth_s"):

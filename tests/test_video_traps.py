@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import nturl2path
 import shutil
 import signal
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,33 @@ def test_a_cut_video_is_still_noticed(tmp_path: Path) -> None:
     path.write_bytes(content[: len(content) * 6 // 10])
     with pytest.raises(InputError, match="breaks off"):
         list(open_source(path).frames())
+
+
+@pytest.mark.parametrize("name", ["short.mkv", "short.webm", "short.flv"])
+def test_a_short_video_that_was_cut_is_noticed(tmp_path: Path, name: str) -> None:
+    codec = {"webm": "libvpx", "flv": "flv"}.get(name[6:], "libx264")
+    frames = map(square_frame, range(25))
+    path = write_video(tmp_path / name, frames, rate=25, codec=codec, coding={"g": "5"})
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 7 // 10])
+    with pytest.raises(InputError, match="breaks off after") as caught:
+        list(open_source(path).frames())
+    # Less is missing than may be at the end of a long one.
+    last_s = float(str(caught.value).partition(" breaks off after ")[2].split()[0])
+    assert 0.5 < last_s < 0.8
+
+
+@pytest.mark.parametrize("audio_s", [0.0, 0.1, 2.0])
+@pytest.mark.parametrize("name", ["short.mkv", "short.webm", "short.mp4", "short.avi", "short.flv"])
+def test_short_videos_are_whole(tmp_path: Path, name: str, audio_s: float) -> None:
+    codec = {"webm": "libvpx", "flv": "flv", "avi": "mpeg4"}.get(name[6:], "libx264")
+    uneven = [0, 40, 80, 500, 520, 900, 940]
+    for count, rate, stamps in ((1, 25, None), (2, 60, None), (7, 30, None), (30, 5, None), (7, 25, uneven)):
+        if stamps and name.endswith("avi"):
+            continue  # It knows steps of one length only.
+        frames = map(square_frame, range(count))
+        path = write_video(tmp_path / name, frames, rate=rate, codec=codec, stamps=stamps, audio_s=audio_s)
+        assert len(list(open_source(path).frames())) == count
 
 
 def test_pictures_that_decode_wrong_are_told(tmp_path: Path) -> None:
@@ -232,6 +261,37 @@ def test_pictures_and_videos_are_told_apart(
     assert video("mix", "--every", "1", "--csv", "m.csv") == 0
     assert "1 pictures are the clip; 1 videos in it (a.mp4 …) are left out" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "mix")
+
+
+def test_file_addresses_are_paths(video: Run, tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    clip = squares(tmp_path / "a b" / "50%#1.mp4", 4)
+    address = f"file://{tmp_path}/a%20b/50%25%231.mp4"
+    [given] = name_clips([address])
+    assert (given.source, given.name) == (str(clip), str(clip))
+    assert video(address, "--every", "1", "--csv", "rows.csv") == 0
+    assert {row["source"] for row in rows_of("rows.csv")} == {str(clip)}
+    assert len(list(open_source(address).frames())) == 4
+
+
+def test_file_addresses_of_another_system_are_paths_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(urllib.request, "url2pathname", nturl2path.url2pathname)
+    [given] = name_clips(["file:///C:/clips/a%20b.mp4"])
+    assert given.source == "C:\\clips\\a b.mp4"
+    with pytest.raises(InputError, match=r"^cannot read C:\\clips\\a.mp4: No such file"):
+        open_source("file:///C:/clips/a.mp4")
+    with pytest.raises(InputError, match=r"^cannot read file:///12:/a.mp4: it leads to no file of this"):
+        name_clips(["file:///12:/a.mp4"])
+
+
+@pytest.mark.parametrize("address", ["http://[x/a.mp4", "file://[x/a.mp4"])
+def test_malformed_addresses_are_one_line(
+    video: Run, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    assert video(address, "--csv", "w.csv") == 2
+    assert capsys.readouterr().err == f"esrface: cannot read {address}: it is no valid address\n"
+    with pytest.raises(InputError, match="it is no valid address"):
+        open_source(address)
 
 
 def test_addresses_that_rows_could_not_tell_apart_are_refused(

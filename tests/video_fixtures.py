@@ -152,6 +152,7 @@ def write_video(
     """A video file; ``stamps`` are presentation times in milliseconds (else by the rate)."""
     with av.open(str(path), "w", options=options) as output:
         stream: Any = None
+        sound: Any = None
         for number, frame in enumerate(frames):
             if stream is None:
                 fast = {"preset": "ultrafast", "g": "30"} if codec == "libx264" else {}
@@ -162,6 +163,8 @@ def write_video(
                     stream.codec_context.sample_aspect_ratio = aspect
                 if stamps is not None:
                     stream.codec_context.time_base = Fraction(1, 1000)
+                # Before the first picture is written: the file's head names all streams.
+                sound = _add_sound(output) if audio_s else None
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             if stamps is not None:
                 picture.pts, picture.time_base = stamps[number], Fraction(1, 1000)
@@ -169,15 +172,20 @@ def write_video(
         if stream is not None:
             output.mux(stream.encode(None))
         if audio_s:
-            _write_sound(output, audio_s)
+            _write_sound(output, sound or _add_sound(output), audio_s)
     return path
 
 
-def _write_sound(output: Any, seconds: float) -> None:
-    sound = output.add_stream("aac", rate=44100, layout="mono")
-    for begin in range(0, int(44100 * seconds), 1024):
+def _add_sound(output: Any) -> Any:
+    codec, rate = ("libopus", 48000) if output.format.name == "webm" else ("aac", 44100)
+    return output.add_stream(codec, rate=rate, layout="mono")
+
+
+def _write_sound(output: Any, sound: Any, seconds: float) -> None:
+    rate = sound.rate
+    for begin in range(0, int(rate * seconds), 1024):
         block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        block.sample_rate, block.pts, block.time_base = 44100, begin, Fraction(1, 44100)
+        block.sample_rate, block.pts, block.time_base = rate, begin, Fraction(1, rate)
         output.mux(sound.encode(block))
     output.mux(sound.encode(None))
 

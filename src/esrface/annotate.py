@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from esrface._numbers import signed
+from esrface.canvas import on_dark
 from esrface.emotions import color_of
 from esrface.labels import WIDEST_NUMBER, Label, affect_note, font, label_text, place_labels, text_size
 from esrface.results import Box, Face
@@ -162,7 +163,7 @@ def _draw_affect(
         draw.text((left, middle), name, font=font(small), fill=QUIET_INK, anchor="lm")
         number = (label.plate.x1 - label.padding, middle)
         draw.text(number, signed(value), font=font(small), fill=INK, anchor="rm")
-        _draw_bar(canvas, draw, label, middle, value, _on_dark(color))
+        _draw_bar(canvas, draw, label, middle, value, on_dark(color))
         middle += height
     draw.text((left, middle), affect_note(face), font=font(small), fill=QUIET_INK, anchor="lm")
 
@@ -184,10 +185,3 @@ def _draw_bar(
     notch, over = max(1, thick // 4), max(1, thick // 3)
     x = round(centre) - notch // 2
     draw.rectangle((x, top - over, x + notch - 1, top + thick + over - 1), fill=INK)
-
-
-def _on_dark(color: Color) -> Color:
-    """The colour, lightened until it stands out on a plate."""
-    lift = max(0.0, 150 - (0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2])) / 255
-    red, green, blue = (round(part + (255 - part) * lift) for part in color)
-    return red, green, blue

@@ -69,7 +69,7 @@ class Canvas:
         self._left, self._top = part.x * scale, part.y * scale
         self._image = Image.new("RGB", (round(part.width * scale), round(part.height * scale)), PAPER)
         self.texts: list[tuple[str, Area]] = []
-        """Every text written and the place that its letters take, in order; those in sight."""
+        """Every text written and the place that its letters take, in order; those out of sight too."""
         self.pictures: list[Area] = []
         """Where pictures lie, in order."""
 
@@ -239,7 +239,7 @@ def _corners(side: int, radius: float) -> tuple[Image.Image, ...]:
 
 
 def on_dark(color: Color) -> Color:
-    """The colour, lightened until it stands out on the sheet."""
+    """The colour, lightened until it stands out on a dark sheet or plate."""
     lift = max(0.0, 150 - (0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2])) / 255
     red, green, blue = (round(part + (255 - part) * lift) for part in color)
     return red, green, blue

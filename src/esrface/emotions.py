@@ -61,6 +61,11 @@ NEW_CLASS_COLORS: Final[tuple[tuple[int, int, int], ...]] = (
 )
 """The same for new classes in their order; from the ninth on they come again."""
 
+AROUSAL: Final[tuple[int, int, int]] = (96, 184, 232)
+PLEASANT: Final[tuple[int, int, int]] = (92, 200, 160)
+UNPLEASANT: Final[tuple[int, int, int]] = (236, 128, 150)
+"""RGB (0-255) of bars of arousal and of valence above and below 0, on a dark sheet."""
+
 
 def colors_of(emotions: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
     """RGB (0-255) of each of a model's classes."""

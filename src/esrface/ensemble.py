@@ -112,30 +112,6 @@ def build_expressions(answers: Answers, emotions: tuple[str, ...] = EMOTIONS) ->
     ]
 
 
-def combine(
-    logits: Array,
-    affect: Array | None,
-    *,
-    temperature: float = 1.0,
-    vote: str = "mean",
-    affect_source: str = "circumplex",
-    uncertainty: UncertaintySpec | None = None,
-    emotions: tuple[str, ...] = EMOTIONS,
-) -> list[Expression]:
-    """``combine_arrays`` as a list of N expressions; ``emotions`` are the C classes of the model."""
-    return build_expressions(
-        combine_arrays(
-            logits,
-            affect,
-            temperature=temperature,
-            vote=vote,
-            affect_source=affect_source,
-            uncertainty=uncertainty,
-        ),
-        emotions,
-    )
-
-
 def softmax(logits: Array) -> NDArray[np.float64]:
     """Softmax over the last axis, safe for large logits."""
     shifted = np.asarray(logits, dtype=np.float64)

@@ -17,6 +17,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from esrface._bounded import read_bounded
 from esrface._names import printable, reason_of
 from esrface.errors import InputError
 
@@ -106,8 +107,8 @@ def _from_path(path: str | os.PathLike[str], max_pixels: int, name: str) -> NDAr
         # Not Path(path).open(), which would take the empty path for the current folder.
         with open(path, "rb") as file:  # noqa: PTH123
             # A pipe has no length and cannot be read twice.
-            stream = file if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else io.BytesIO(file.read())
-            return _decode(stream, max_pixels, name)
+            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return _decode(file if is_file else io.BytesIO(read_bounded(file, name)), max_pixels, name)
     except FileNotFoundError as error:
         raise InputError(f"cannot read {name}: no such file") from error
     except OSError as error:

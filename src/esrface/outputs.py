@@ -7,19 +7,27 @@ whole rows and can be gone on with after the process was killed.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import BinaryIO
 
+from esrface._locks import hold
 from esrface._names import printable, reason_of, same_file_key
 from esrface.errors import OutputError
 
 PathLike = str | os.PathLike[str]
+
+RECORD = ".esrface.json"
+"""Hidden file in an output folder that keeps the settings of the run, so that it can be resumed."""
+
+DRAWN = "drawn"
+"""Key of that record: true where the folder is for pictures that were drawn here, which are no input."""
 
 _REASONS = {
     errno.ENOSPC: "no space left on the device; free some, or write to another place",
@@ -134,6 +142,15 @@ def discard_unfinished() -> None:
             part.unlink(missing_ok=True)
 
 
+def holds_drawn_pictures(folder: PathLike) -> bool:
+    """Whether an output folder is for pictures that were drawn here (annotated copies, sheets)."""
+    try:
+        record = json.loads((Path(folder) / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and record.get(DRAWN) is True
+
+
 def clear_left_over(folder: PathLike) -> None:
     """Remove the ``.part`` files that a killed process left in a folder and below it.
 
@@ -150,11 +167,18 @@ class RowFile:
     """A text file (UTF-8) that grows by whole rows, each handed to the system when it is written.
 
     So what was written is there after ``kill -9``; a row that the disk has no room for is taken back. Its
-    ``write`` is all that ``csv.writer`` asks of a file. A context manager; not for several threads at once.
+    ``write`` is all that ``csv.writer`` asks of a file. While it is open no other run can open it. A context
+    manager; not for several threads at once.
     """
 
     def __init__(
-        self, path: PathLike, *, overwrite: bool = False, resume: bool = False, quoted: bool = False
+        self,
+        path: PathLike,
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        quoted: bool = False,
+        check: Callable[[], None] | None = None,
     ) -> None:
         """Open the file, creating its folder if that is missing.
 
@@ -164,9 +188,11 @@ class RowFile:
             resume: Go on with a file that exists, after dropping a torn last line. Ends up like a new file
                 where there is none.
             quoted: For ``resume``: the rows are CSV, where a line feed between quotes ends no row.
+            check: Called before anything in the file is changed; may raise.
 
         Raises:
-            OutputError: It exists (with neither ``overwrite`` nor ``resume``) or cannot be opened.
+            OutputError: It exists (with neither ``overwrite`` nor ``resume``), cannot be opened, or another
+                run is writing it.
         """
         refuse_existing(path, overwrite=overwrite or resume, resumable=True)
         self.name = os.fsdecode(path)
@@ -174,11 +200,26 @@ class RowFile:
         with output_errors(self.name):
             self._is_stream = _is_stream(place)
             _mkdir(place.parent)
-            if resume and not self._is_stream and place.exists():
-                drop_torn_row(place, quoted=quoted)
-            mode = "ab" if resume else "wb" if overwrite or self._is_stream else "xb"
+            # Emptied only once it is ours alone.
+            mode = "wb" if self._is_stream else "ab" if resume or overwrite else "xb"
             self._file = place.open(mode, buffering=0)
-            self._size = 0 if self._is_stream else os.fstat(self._file.fileno()).st_size
+            try:
+                self._size = 0 if self._is_stream else self._begin(place, resume, quoted, check)
+            except BaseException:
+                self._file.close()
+                raise
+
+    def _begin(self, place: Path, resume: bool, quoted: bool, check: Callable[[], None] | None) -> int:
+        """Hold the file and make it ready for the first row; returns its size."""
+        if not hold(self._file.fileno()):
+            raise OutputError(f"cannot write {printable(self.name)}: another run is writing it just now")
+        if check is not None:
+            check()
+        if resume:
+            drop_torn_row(place, quoted=quoted)
+        else:
+            self._file.truncate(0)
+        return os.fstat(self._file.fileno()).st_size
 
     @property
     def is_empty(self) -> bool:

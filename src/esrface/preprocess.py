@@ -67,6 +67,11 @@ def map_on_box(
     return _window(crop, -x0, -y0, box.width - x0, box.height - y0)
 
 
+def as_rgb(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A face (h, w), grey, or (h, w, 3), RGB, as (h, w, 3): what ``to_input`` takes."""
+    return np.repeat(face[..., None], 3, axis=2) if face.ndim == 2 else face
+
+
 def to_input(crops: Sequence[NDArray[np.uint8]], spec: InputSpec) -> NDArray[np.float32]:
     """Network input (N, channels, size, size) float32 of RGB crops (h, w, 3) uint8 of any sizes."""
     inputs = np.empty((len(crops), spec.channels, spec.size, spec.size), dtype=np.float32)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from esrface._suggest import unknown_name
 from esrface.detection import Detection, Detector, create_detector
+from esrface.detection.checked import find_faces
 from esrface.engine import Engine, EngineOutput, create_engine, join, run_views
 from esrface.ensemble import VOTES, Answers, build_expressions, combine_arrays
 from esrface.errors import InputError
-from esrface.images import load_image
+from esrface.images import DEFAULT_MAX_PIXELS, load_image
 from esrface.models.card import ModelCard
 from esrface.models.prior import prior_shift
 from esrface.models.registry import ModelFile, resolve_model
@@ -106,6 +107,8 @@ class Recognizer:
             raise InputError(unknown_name("vote", vote, VOTES))
         self._vote = vote
         self._file: ModelFile = resolve_model(model)
+        if mirror is not None and not isinstance(mirror, (bool, np.bool_)):
+            raise InputError(f"mirror must be True, False or None (as the card says), got {mirror!r}")
         self._mirror = self.card.mirror if mirror is None else bool(mirror)
         self._shift = prior_shift(self.card, prior)
         count = resolve_threads(threads)
@@ -183,7 +186,7 @@ class Recognizer:
 
         def located() -> Iterator[tuple[NDArray[np.uint8], Detection]]:
             for image in images:
-                pixels = load_image(image, color=color)
+                pixels = _pixels(image, color)
                 found.append(self._detect(pixels))
                 for detection in found[-1]:
                     yield pixels, detection
@@ -222,7 +225,7 @@ class Recognizer:
         The maps in ``face.saliency`` lie over it, edge to edge.
         """
         detection = Detection(face.box, face.detection_score, face.landmarks)
-        return self._crop(load_image(image, color=color), detection)
+        return self._crop(_pixels(image, color), detection)
 
     def predict(self, crops: Crops, *, color: Color = "rgb") -> list[Expression]:
         """Expressions of faces that are cut out already: no detection, no margin.
@@ -284,8 +287,7 @@ class Recognizer:
         )
 
     def _detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        found = self._detector.detect(image)
-        return sorted(found, key=lambda detection: -detection.box.area)
+        return find_faces(self._detector, image)
 
     def _crop(self, image: NDArray[np.uint8], detection: Detection) -> NDArray[np.uint8]:
         # Without a detector the picture is taken to be a crop already: no margin, as in predict.
@@ -296,7 +298,7 @@ class Recognizer:
     def _inputs(self, crops: Crops, color: Color) -> Iterator[NDArray[np.float32]]:
         """The network's input (C, S, S) for each crop, one at a time."""
         _refuse_one(crops, "crop")
-        return (to_input([load_image(crop, color=color)], self.card.input)[0] for crop in crops)
+        return (to_input([_pixels(crop, color)], self.card.input)[0] for crop in crops)
 
     def _express(
         self, inputs: Iterator[NDArray[np.float32]], *, saliency: bool = False, emotion: str | None = None
@@ -373,3 +375,9 @@ def _refuse_one(images: object, what: str) -> None:
         raise InputError(
             f"expected a list of {what}s or one array (N, H, W, 3), got {got}: put one {what} into a list"
         )
+
+
+def _pixels(image: Any, color: Color) -> NDArray[np.uint8]:
+    """As ``load_image``; an array, which has its memory already, may have any size."""
+    limit = max(DEFAULT_MAX_PIXELS, image.size) if isinstance(image, np.ndarray) else DEFAULT_MAX_PIXELS
+    return load_image(image, color=color, max_pixels=limit)

@@ -50,7 +50,8 @@ class Expression(ReadOnlyArrays):
     emotion: str
     """The ensemble's emotion."""
     confidence: float
-    """Probability of ``emotion``, 0-1: the branches' mean after temperature."""
+    """Probability of ``emotion``, 0-1: the branches' mean after temperature. As it is printed, the
+    shortest decimal of its float32, so that comparing it with a limit gives what a reader of it expects."""
     probabilities: NDArray[np.float32]
     """(C,) mean over branches of the calibrated probabilities; sums to 1."""
     valence: float
@@ -74,6 +75,7 @@ class Expression(ReadOnlyArrays):
 
     def __post_init__(self) -> None:
         branches, classes = len(self.branch_emotions), len(self.emotions)
+        object.__setattr__(self, "confidence", _decimal(self.confidence))
         _freeze(self, "probabilities", (classes,))
         _freeze(self, "branch_probabilities", (branches, classes))
         _freeze(self, "branch_affect", (branches, 2))
@@ -87,7 +89,7 @@ class Expression(ReadOnlyArrays):
         """Plain JSON-ready data, keys as in the JSON schema."""
         return {
             "emotion": self.emotion,
-            "confidence": _decimal(self.confidence),
+            "confidence": self.confidence,
             "probabilities": _named(self.emotions, self.probabilities),
             "valence": _decimal(self.valence),
             "arousal": _decimal(self.arousal),
@@ -165,6 +167,11 @@ def circumplex_affect(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.fl
     """
     placed = probabilities[..., : len(CIRCUMPLEX)]
     return np.asarray(placed @ np.asarray(CIRCUMPLEX, dtype=np.float64), dtype=np.float32)
+
+
+def mapped_arousal(arousal: NDArray[np.float32]) -> NDArray[np.float32]:
+    """clip((a + 1) / 2, 0, 1): how the original shows arousal everywhere."""
+    return np.asarray(np.clip((arousal + 1) / 2, 0, 1), dtype=np.float32)
 
 
 def _named(emotions: tuple[str, ...], probabilities: NDArray[np.float32]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from esrface._numbers import percent, signed
 from esrface.canvas import INK, PANEL, QUIET_INK, RAISED, Area, Canvas, Color, fit, on_dark
-from esrface.emotions import color_of
+from esrface.emotions import AROUSAL, PLEASANT, UNPLEASANT, color_of
 from esrface.errors import InputError
 from esrface.labels import class_text, shortened, text_size
 from esrface.overlay import overlay_heat
@@ -48,10 +48,6 @@ EMOTION_LABEL_WIDTH = 150.0
 BAND_HEIGHT = 92.0
 CAPTION_HEIGHT = 13.0
 COLUMN_TITLE_HEIGHT = 30.0
-
-AROUSAL: Color = (96, 184, 232)
-PLEASANT: Color = (92, 200, 160)
-UNPLEASANT: Color = (236, 128, 150)
 
 
 @dataclass(frozen=True)

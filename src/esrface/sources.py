@@ -13,12 +13,14 @@ import glob
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from esrface._bounded import read_bounded
 from esrface._names import printable, reason_of, same_file_key
 from esrface.errors import InputError
+from esrface.outputs import RECORD, holds_drawn_pictures
 
 STDIN = "-"
 """The argument that stands for one picture on standard input."""
@@ -57,8 +59,29 @@ class PictureSource:
         return _read_stdin() if self.name == STDIN else self.name
 
 
+@dataclass(frozen=True)
+class _Excluded:
+    """Folders below those given that are not looked into."""
+
+    real: frozenset[str]
+    """By their real paths."""
+    left_out: Callable[[str], None]
+
+    def holds(self, folder: str, *, marked: bool = True) -> bool:
+        """Whether this is one; ``marked``: whether it may hold the record of a run."""
+        if self.real and os.path.realpath(folder) in self.real:
+            return True
+        if not marked or not holds_drawn_pictures(folder):
+            return False
+        self.left_out(folder)
+        return True
+
+
 def find_images(
-    paths: Iterable[str | os.PathLike[str]], *, exclude: Iterable[str | os.PathLike[str]] = ()
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    exclude: Iterable[str | os.PathLike[str]] = (),
+    left_out: Callable[[str], None] | None = None,
 ) -> Iterator[PictureSource]:
     """All pictures that the arguments stand for, in their order.
 
@@ -68,6 +91,8 @@ def find_images(
       names that begin with ``._`` are passed over.
     - A pattern (``*``, ``?``, ``[...]``, ``**``) that the shell did not expand stands for what it matches,
       sorted; a file that really has such a name comes first.
+    - Folders into which an earlier run has drawn pictures (``--save``) are left out below a folder and
+      where a pattern stands for them. One that is itself an argument is walked.
 
     Nothing raises here: what cannot be read (a path that does not exist, a folder without pictures, a folder
     without permission) is a source whose ``read`` raises, so that the other pictures are still done.
@@ -77,8 +102,16 @@ def find_images(
         exclude: Folders that are not walked into, such as an output folder inside the input, and that
             patterns do not stand for. They need not exist yet. An excluded folder that is itself an argument
             is walked.
+        left_out: Called with each folder that is left out for what an earlier run has drawn into it.
     """
-    excluded = frozenset(os.path.realpath(folder) for folder in exclude)
+    told: set[str] = set()
+
+    def tell_once(folder: str) -> None:
+        if left_out is not None and folder not in told:
+            told.add(folder)
+            left_out(folder)
+
+    excluded = _Excluded(frozenset(os.path.realpath(folder) for folder in exclude), tell_once)
     arguments = [match for path in paths for match in _expand(os.fsdecode(path), excluded)]
     for argument, place in zip(arguments, unique_names(arguments), strict=True):
         if argument == STDIN or not os.path.isdir(argument):
@@ -127,7 +160,7 @@ def _read_stdin() -> bytes:
             "cannot read -: standard input is a terminal; give it a picture: esrface image - < photo.jpg"
         )
     try:
-        return stream.buffer.read()
+        return read_bounded(stream.buffer, STDIN)
     except OSError as error:
         raise InputError(f"cannot read -: {reason_of(error)}") from error
 
@@ -144,7 +177,7 @@ def _missing_line(path: str) -> str | None:
     return line
 
 
-def _folder_sources(folder: str, place: PurePath, excluded: frozenset[str]) -> Iterator[PictureSource]:
+def _folder_sources(folder: str, place: PurePath, excluded: _Excluded) -> Iterator[PictureSource]:
     empty = True
     for below, problem in _walk(folder, excluded):
         empty = False
@@ -154,23 +187,25 @@ def _folder_sources(folder: str, place: PurePath, excluded: frozenset[str]) -> I
         yield PictureSource(folder, place, problem)
 
 
-def _walk(top: str, excluded: frozenset[str]) -> Iterator[tuple[str, str | None]]:
+def _walk(top: str, excluded: _Excluded) -> Iterator[tuple[str, str | None]]:
     """(path below ``top``, problem or None) of each picture, and of each folder that cannot be read."""
     seen: set[tuple[int, int]] = set()
     pending = [""]
     while pending:
         below = pending.pop()
         folder = os.path.join(top, below) if below else top
-        if below and excluded and os.path.realpath(folder) in excluded:
+        if below and excluded.holds(folder, marked=False):
             continue
         try:
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            files, folders = _scan(folder)
+            files, folders, marked = _scan(folder)
         except OSError as error:
             yield below, f"cannot read {printable(folder)}: {reason_of(error)}"
+            continue
+        if below and marked and excluded.holds(folder):
             continue
         for name in files:
             yield os.path.join(below, name), None
@@ -178,14 +213,16 @@ def _walk(top: str, excluded: frozenset[str]) -> Iterator[tuple[str, str | None]
         pending.extend(os.path.join(below, name) for name in reversed(folders))
 
 
-def _scan(folder: str) -> tuple[list[str], list[str]]:
-    """Sorted names of a folder's pictures and of its subfolders."""
+def _scan(folder: str) -> tuple[list[str], list[str], bool]:
+    """Sorted names of a folder's pictures and of its subfolders, and whether it has the record of a run."""
     files: list[str] = []
     folders: list[str] = []
+    marked = False
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("._"):
                 continue
+            marked = marked or entry.name == RECORD
             try:
                 is_folder, is_file = entry.is_dir(), entry.is_file()
             except OSError:
@@ -196,7 +233,7 @@ def _scan(folder: str) -> tuple[list[str], list[str]]:
             # A link that leads nowhere is kept: reading it says so. Devices and pipes are no pictures.
             elif has_picture_suffix(entry.name) and (is_file or entry.is_symlink()):
                 files.append(entry.name)
-    return sorted(files), sorted(folders)
+    return sorted(files), sorted(folders), marked
 
 
 def has_picture_suffix(name: str) -> bool:
@@ -204,7 +241,7 @@ def has_picture_suffix(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
 
 
-def _expand(path: str, excluded: frozenset[str]) -> Iterator[str]:
+def _expand(path: str, excluded: _Excluded) -> Iterator[str]:
     """What a pattern matches; the path itself if it is none, exists as it stands, or matches nothing."""
     if not glob.has_magic(path) or os.path.lexists(path):
         yield path
@@ -215,7 +252,7 @@ def _expand(path: str, excluded: frozenset[str]) -> Iterator[str]:
     yield from found or [path]
 
 
-def _matches(folder: str, parts: tuple[str, ...], excluded: frozenset[str]) -> Iterator[str]:
+def _matches(folder: str, parts: tuple[str, ...], excluded: _Excluded) -> Iterator[str]:
     if not parts:
         yield folder
         return
@@ -231,20 +268,23 @@ def _matches(folder: str, parts: tuple[str, ...], excluded: frozenset[str]) -> I
             path = os.path.join(folder, name)
             if not fnmatch.fnmatch(name, part) or (name.startswith(".") and not part.startswith(".")):
                 continue
-            if not (excluded and os.path.realpath(path) in excluded):
+            # A picture is no folder: that spares looking into it.
+            if not excluded.holds(path, marked=not has_picture_suffix(name)):
                 yield from _matches(path, rest, excluded)
 
 
-def _folders(top: str, excluded: frozenset[str]) -> Iterator[str]:
+def _folders(top: str, excluded: _Excluded) -> Iterator[str]:
     """A folder and all below it that are not hidden, each once, sorted."""
     seen: set[str] = set()
     pending = [top]
     while pending:
         folder = pending.pop()
         real = os.path.realpath(folder)
-        if real in seen or (folder != top and real in excluded):
+        if real in seen:
             continue
         seen.add(real)
+        if folder != top and excluded.holds(folder):
+            continue
         yield folder
         inner = [os.path.join(folder, name) for name in _names(folder) if not name.startswith(".")]
         pending.extend(path for path in reversed(inner) if os.path.isdir(path))

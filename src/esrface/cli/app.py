@@ -145,9 +145,19 @@ def _guard(group: Commands, arguments: list[str], interrupts: Interrupts, debug:
         return BAD_INPUT
     except Exception as error:
         _show_traceback(debug)
+        if _is_out_of_memory(error):
+            say(f"{NAME}: not enough memory on the device; lower --batch, or choose another --device")
+            return BAD_INPUT
         what = " ".join(f"{type(error).__name__}: {error}".split())
         say(f"{NAME}: internal error, please report it: {what}" + ("" if debug else " (--debug shows where)"))
         return OUR_FAULT
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether it is torch's, which is not loaded for this question; of a CPU it is a plain RuntimeError."""
+    kind = type(error)
+    on_gpu = kind.__name__ == "OutOfMemoryError" and kind.__module__.partition(".")[0] == "torch"
+    return on_gpu or (kind is RuntimeError and "DefaultCPUAllocator: can't allocate memory" in str(error))
 
 
 def _invoke(group: Commands, arguments: list[str], interrupts: Interrupts, debug: bool) -> int:

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from urllib.parse import unquote, urlsplit
 
 import click
 
 from esrface._names import printable
 from esrface.errors import InputError
 from esrface.sources import has_picture_suffix, unique_names
-from esrface.video.addresses import is_url, safe_name
+from esrface.video.addresses import address_parts, file_of, is_url, safe_name
 from esrface.video.pictures import picture_paths
 from esrface.video.sources import STDIN
 
@@ -110,8 +109,8 @@ def _kind(path: Path) -> str:
 
 
 def _path_of_url(source: str) -> str:
-    parts = urlsplit(source) if is_url(source) else None
-    return unquote(parts.path) if parts is not None and parts.scheme.lower() == "file" else source
+    path = file_of(source) if is_url(source) else None
+    return source if path is None else path
 
 
 def _expand(source: str) -> list[str]:
@@ -134,7 +133,7 @@ def _file_name(source: str) -> str:
     if source == STDIN:
         return "stdin"
     if is_url(source):
-        parts = urlsplit(source)
+        parts = address_parts(source)
         name = PurePath(parts.path).name or parts.hostname or "stream"
         return re.sub(r"[^\w.-]", "_", name)
     if os.path.lexists(source):

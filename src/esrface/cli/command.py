@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from esrface._suggest import unknown_name
+from esrface.errors import InputError
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help", "-help"], "max_content_width": 100}
 OTHER = "Options"
@@ -69,6 +71,24 @@ class Command(click.Command):
         self.params.append(
             click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks of errors.")
         )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Like click's, which of an option without its value does not say whose it is."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Like click's, with a clear line where the folder one stands in is gone."""
+        try:
+            return super().invoke(ctx)
+        except FileNotFoundError as error:
+            # No file's name: it is the system's answer to the question where we are.
+            if error.filename is None and _is_nowhere():
+                raise InputError("the current folder does not exist any more: go to another one") from error
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples, then the options under their headings."""
@@ -156,6 +176,14 @@ class Amount(_Share):
             least = "of at least 0" if self.zero else "above 0"
             self.fail(f"expected a number {least}, got {value!r}", param, ctx)
         return number
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - the question itself is what counts
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _plain_name(param: click.Parameter | None) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from esrface._names import printable
+from esrface.cli.streams import refuse_stdout
 
 WIDTH_WITHOUT_TERMINAL = 100
 
@@ -54,10 +55,23 @@ class People:
             act(*args)
         except OSError as error:
             self.gone = True
-            if error.errno != errno.EPIPE:
-                self.failed = error
+            self._fail(error)
         except ValueError:  # The stream has been closed.
             self.gone = True
+
+    def _fail(self, error: OSError) -> None:
+        if error.errno != errno.EPIPE:
+            self.failed = error
+
+
+class Answer(People):
+    """Standard output as the place of a command's answer: without it nothing was done, so failing is told.
+
+    ``write`` and ``flush`` raise ReaderGone or OutputError as ``esrface.cli.streams.print_text`` does.
+    """
+
+    def _fail(self, error: OSError) -> None:
+        refuse_stdout(error)
 
 
 def make_console(*, to_stdout: bool = False) -> Console:
@@ -66,7 +80,7 @@ def make_console(*, to_stdout: bool = False) -> Console:
     Colours and cursor movements only on a terminal that has them; ``NO_COLOR``, ``TERM`` and ``COLUMNS`` are
     honoured.
     """
-    file: Any = People(sys.stdout if to_stdout else sys.stderr)
+    file: Any = Answer(sys.stdout) if to_stdout else People(sys.stderr)
     is_terminal = file.isatty()
     width = None if is_terminal or os.environ.get("COLUMNS", "").isdigit() else WIDTH_WITHOUT_TERMINAL
     return Console(

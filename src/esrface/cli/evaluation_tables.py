@@ -10,7 +10,7 @@ from rich.table import Table
 from esrface.evaluation.comparison import Named, comparison
 from esrface.evaluation.comparison_report import chance
 from esrface.evaluation.corruptions import SEVERITIES, TITLES
-from esrface.evaluation.details import percent, points
+from esrface.evaluation.details import interval_of, percent, points
 from esrface.evaluation.metrics import accuracy_at_coverage
 
 if TYPE_CHECKING:
@@ -23,13 +23,14 @@ COVERAGE = 0.8
 
 def show_model(console: Console, evaluation: Evaluation) -> None:
     """The figures of one model, without duplicates too where they are known."""
-    columns = {"all images": evaluation.figures(), "without duplicates": evaluation.fresh_figures()}
+    figures = evaluation.figures()
+    ends = {"accuracy": figures.accuracy, "accuracy_interval": evaluation.accuracy_interval()}
+    columns = {"all images": figures, "without duplicates": evaluation.fresh_figures()}
     shown = {heading: figures for heading, figures in columns.items() if figures is not None}
     table = _table(list(shown))
     blanks = [""] * (len(shown) - 1)
-    low, high = evaluation.accuracy_interval()
     table.add_row("accuracy", *(percent(figures.accuracy) for figures in shown.values()))
-    table.add_row("95 % interval", f"{100 * low:.2f} to {100 * high:.2f} %", *blanks)
+    table.add_row("95 % interval", interval_of(ends, "accuracy"), *blanks)
     table.add_row("mean recall", *(percent(figures.mean_recall) for figures in shown.values()))
     table.add_row("ECE", *(percent(figures.ece) for figures in shown.values()))
     table.add_row("surest 80 %", percent(_surest(evaluation)), *blanks)

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain, islice
@@ -29,12 +29,12 @@ from esrface.cli.table import FaceTable
 from esrface.cli.windowed import make_screen, open_window, run_beside
 from esrface.errors import OutputError
 from esrface.images import DEFAULT_MAX_PIXELS
+from esrface.outputs import RECORD
 from esrface.recognizer import Recognizer
 from esrface.rows import picture_record
 from esrface.screen.feed import PictureFeed
 from esrface.screen.stage import Stage
 from esrface.sinks import Picture
-from esrface.sinks.folder import RECORD
 from esrface.sources import STDIN, PictureSource, find_images
 from esrface.threads import resolve_threads
 
@@ -61,7 +61,7 @@ def recognise_pictures(ctx: click.Context, options: Options) -> int:
         _mention_what_draws_nothing(options)
         guard = OutputGuard(options, lambda: (source.name for source in _find(paths, options)))
         guard.check()
-        every_source = _find(paths, options)
+        every_source = _find(paths, options, left_out=_mention_left_out)
         first = list(islice(every_source, 2))
         window = stack.enter_context(open_window(options, instead=INSTEAD)) if options["display"] else None
         stage = Stage(by_hand=True)
@@ -136,8 +136,16 @@ def _without_outputs(paths: Sequence[str], save: Path | None) -> Sequence[str]:
     return [path for path in paths if os.path.realpath(path) != folder] or paths
 
 
-def _find(paths: Sequence[str], options: Options) -> Iterator[PictureSource]:
-    return find_images(paths, exclude=[folder for folder in (options["save"], options["output"]) if folder])
+def _find(
+    paths: Sequence[str], options: Options, left_out: Callable[[str], None] | None = None
+) -> Iterator[PictureSource]:
+    outputs = [folder for folder in (options["save"], options["output"]) if folder]
+    return find_images(paths, exclude=outputs, left_out=left_out)
+
+
+def _mention_left_out(folder: str) -> None:
+    told = "%s is left out: an earlier run drew its pictures; to read them, name the folder"
+    _log.warning(told, printable(folder))
 
 
 def _recognizer(options: Options, *, threads: int) -> Recognizer:

@@ -146,8 +146,7 @@ def train_protocol(
 def training_run(options: Mapping[str, Any]) -> Iterator[tuple[Training, TrainingProgress]]:
     """How to train by the values of ``protocol_options``, among all processes, and what shows it."""
     from esrface.cli.console import make_console
-    from esrface.threads import resolve_threads
-    from esrface.training.distributed import ranks_of_torchrun
+    from esrface.training.distributed import ranks_of_torchrun, threads_of_rank
     from esrface.training.protocols.run import Training
 
     console = make_console()
@@ -159,7 +158,7 @@ def training_run(options: Mapping[str, Any]) -> Iterator[tuple[Training, Trainin
         training = Training(
             device=own_device,
             ranks=ranks,
-            threads=resolve_threads(options["threads"]),
+            threads=threads_of_rank(options["threads"]),
             resume=options["resume"],
             legacy=options["legacy"],
             tensorboard=options["tensorboard"],

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from esrface._names import printable, reason_of
 from esrface.errors import OutputError
@@ -19,6 +19,7 @@ __all__ = [
     "print_json",
     "print_text",
     "printable",
+    "refuse_stdout",
     "say",
 ]
 
@@ -65,10 +66,15 @@ def print_text(text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except OSError as error:
-        _drop_stdout()
-        if error.errno == errno.EPIPE:
-            raise ReaderGone from None
-        raise OutputError(f"standard output cannot be written: {reason_of(error)}") from None
+        refuse_stdout(error)
+
+
+def refuse_stdout(error: OSError) -> NoReturn:
+    """Say why standard output could not be written; raises like ``print_json``."""
+    _drop_stdout()
+    if error.errno == errno.EPIPE:
+        raise ReaderGone from None
+    raise OutputError(f"standard output cannot be written: {reason_of(error)}") from None
 
 
 def flush_standard_streams() -> str | None:

@@ -183,7 +183,14 @@ def _outcome(run: FolderRun, model: FolderModel) -> str:
     figures = model.evaluation.figures()
     before = f" ({run.before.accuracy:.2%} before training)" if run.before else ""
     place = printable(str(run.folder))
-    return (
+    unchanged = ""
+    if not run.best and run.start.file is not None:
+        start = printable(run.start.file.card.name)
+        unchanged = (
+            f"no epoch was better on these validation pictures than {start} is, so that is what the run "
+            "holds; more or harder validation pictures may tell more\n"
+        )
+    return unchanged + (
         f"{place}: accuracy {figures.accuracy:.2%}{before}, mean recall {figures.mean_recall:.2%} on "
         f"{figures.images} validation pictures, epoch {run.best} of {run.epochs}; the page to look at: "
         f"{place}/report.html; try: esrface image photo.jpg --model {place}"

@@ -115,18 +115,18 @@ def prepare_torch(device: str, threads: int | None, *, tensorboard: bool = False
         require_tensorboard()
     import torch
 
-    from esrface.threads import resolve_threads
+    from esrface.training.distributed import device_of_rank, threads_of_rank
     from esrface.training.memory import keep_freed_memory
 
     if device.partition(":")[0] not in (*DEVICES, "mps"):
         raise DeviceError(unknown_name("device", device, DEVICES))
     try:
-        torch.zeros(1, device=device).item()
+        torch.zeros(1, device=device_of_rank(device)).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0]
         raise DeviceError(f"device {device!r} cannot be used: {reason}; try --device cpu") from None
     keep_freed_memory()
-    count = resolve_threads(threads)
+    count = threads_of_rank(threads)
     torch.set_num_threads(count)
     return count
 

@@ -24,6 +24,7 @@ from esrface.errors import InputError
 from esrface.images import load_image
 from esrface.preprocess import map_on_box
 from esrface.recognizer import Recognizer
+from esrface.results import mapped_arousal
 
 if TYPE_CHECKING:
     from esrface.models.card import CropRule
@@ -118,7 +119,7 @@ def recognize_facial_expression(
     face = faces[0]
     x0, y0, x1, y1 = face.box
     affect = face.expression.branch_affect.copy()
-    affect[:, 1] = np.clip((affect[:, 1] + 1) / 2, 0, 1)
+    affect[:, 1] = mapped_arousal(affect[:, 1])
     return FER(
         input_image=given,
         face_image=np.ascontiguousarray(pixels[y0:y1, x0:x1, ::-1]),

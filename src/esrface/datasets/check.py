@@ -15,7 +15,7 @@ from esrface._names import printable
 from esrface._suggest import unknown_name
 from esrface.datasets.affectnet import SETS, list_affectnet
 from esrface.datasets.ckplus import ckplus_folds, list_ckplus, load_ckplus
-from esrface.datasets.ferplus import SPLIT_FOLDERS, load_ferplus, majority_labels
+from esrface.datasets.ferplus import SPLIT_FOLDERS, has_split, load_ferplus, majority_labels
 from esrface.datasets.folder import FolderSplit, class_counts, list_folder, splits_of
 from esrface.datasets.folder_pictures import read_pictures, summarise_skipped
 from esrface.datasets.learnable import check_learnable, unlike
@@ -80,8 +80,8 @@ def check_data(data: Path, layout: str, *, threads: int | None = None) -> Checke
 
 def _check_ferplus(data: Path, _: int | None) -> Checked:
     splits, missing = [], []
-    for name, folder in SPLIT_FOLDERS.items():
-        if not _ferplus_split_is_here(data, folder):
+    for name in SPLIT_FOLDERS:
+        if not has_split(data, name):
             missing.append(name)
             continue
         faces = load_ferplus(data, name)
@@ -92,10 +92,6 @@ def _check_ferplus(data: Path, _: int | None) -> Checked:
         # The loader's own line says what is expected.
         load_ferplus(data, "train")
     return Checked("ferplus", tuple(splits), tuple(f"no {name} split here" for name in missing))
-
-
-def _ferplus_split_is_here(data: Path, folder: str) -> bool:
-    return any((data / place).exists() for place in (f"{folder}.zip", folder, f"Labels/{folder}"))
 
 
 def _check_affectnet(data: Path, _: int | None) -> Checked:

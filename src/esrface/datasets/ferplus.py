@@ -2,7 +2,8 @@
 
 Three layouts are read: ``Images/FER2013Train/…`` with ``Labels/FER2013Train/label.csv`` (the one that the
 original ESR code expects), Microsoft's ``FER2013Train/label.csv`` beside its pictures, and zip files of that
-folder. A split is read alone; the others need not be there.
+folder. Microsoft's folder of one split may be given itself. A split is read alone; the others need not be
+there.
 """
 
 from __future__ import annotations
@@ -74,6 +75,14 @@ class FerPlusSplit:
         """The images where ``keep`` (N,) is true."""
         names = [name for name, kept in zip(self.names, keep, strict=True) if kept]
         return FerPlusSplit(names, self.pixels[keep], self.votes[keep])
+
+
+def has_split(data: Path, split: str) -> bool:
+    """Whether there is anything of a split in any layout, perhaps not all: `load_ferplus` says what lacks."""
+    folder = SPLIT_FOLDERS[split]
+    if data.name == folder and (data / "label.csv").is_file():
+        return True
+    return any((data / place).exists() for place in (f"{folder}.zip", folder, f"Labels/{folder}"))
 
 
 def load_ferplus(data: Path, split: str) -> FerPlusSplit:

@@ -49,10 +49,6 @@ class Jitter:
             )
 
 
-STILL = Jitter(brightness=0, contrast=0, mirror=0, rotation_deg=0, shift=0, scale=(1.0, 1.0))
-"""No change at all."""
-
-
 def jittered(pixels: Tensor, size: int, settings: Jitter, generator: torch.Generator) -> Tensor:
     """Random views (N, C, size, size), float 0-255, of uint8 faces.
 

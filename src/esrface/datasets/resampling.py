@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-QUADRANTS = ("positive, active", "negative, active", "negative, passive", "positive, passive")
-"""Of the plane of valence and arousal, in the order of `quadrants`."""
-
 
 def capped_sample(groups: NDArray[np.integer[Any]], cap: int, seed: int) -> NDArray[np.int64]:
     """Indices, sorted, of at most ``cap`` images of each group, drawn at random without repetition.
@@ -26,7 +23,11 @@ def capped_sample(groups: NDArray[np.integer[Any]], cap: int, seed: int) -> NDAr
 
 
 def quadrants(affect: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    """Quadrant (N,) of each pair (N, 2) [valence, arousal], -1 where one is NaN; 0 is positive."""
+    """Quadrant (N,) of each pair (N, 2) [valence, arousal], -1 where one is NaN.
+
+    0 is positive and active, 1 negative and active, 2 negative and passive, 3 positive and passive; a value
+    of 0 counts as positive and active.
+    """
     positive, active = affect[:, 0] >= 0, affect[:, 1] >= 0
     found = np.select([positive & active, ~positive & active, ~positive & ~active], [0, 1, 2], default=3)
     return np.where(np.isnan(affect).any(axis=1), -1, found).astype(np.int64)

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from esrface._onnxruntime import onnxruntime
 from esrface.detection.base import NO_CANDIDATES, Candidates, Limits
 from esrface.detection.pyramid import PyramidDetector, suppress
 from esrface.errors import ModelError

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from esrface._onnxruntime import onnxruntime
 from esrface.engine import EngineOutput, join
 from esrface.errors import DeviceError, ModelError
 from esrface.models.card import ModelCard

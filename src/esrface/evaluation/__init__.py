@@ -1,1 +1,1 @@
-"""Measuring a model: metrics on arrays, calibration, and the FER+ protocol of ``esrface evaluate``."""
+"""Measuring a model: metrics on arrays, calibration, and each data set's protocol of ``esrface evaluate``."""

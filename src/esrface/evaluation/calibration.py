@@ -285,7 +285,13 @@ def fit_card(
 def accuracy_interval(
     correct: NDArray[np.bool_], *, seed: int = 0, groups: NDArray[Any] | None = None
 ) -> tuple[float, float]:
-    """95 % bootstrap interval of the accuracy for right and wrong answers (N,); groups as in the metrics."""
+    """95 % bootstrap interval of the accuracy for right and wrong answers (N,); groups as in the metrics.
+
+    Exact where all or none are right; groups then count as one answer each.
+    """
+    if correct.all() or not correct.any():
+        answers = len(correct) if groups is None else len(np.unique(groups))
+        return metrics.edge_interval(np.array([answers]), right=bool(correct.all()))
     return metrics.bootstrap_interval(
         lambda index: float(correct[index].mean()), len(correct), seed=seed, groups=groups
     )

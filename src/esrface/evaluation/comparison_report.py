@@ -10,7 +10,7 @@ import numpy as np
 from esrface.evaluation import charts
 from esrface.evaluation.blocks import Block, Chart, Heading, Pair, Table, Warn, Words
 from esrface.evaluation.corruptions import TITLES
-from esrface.evaluation.details import interval, percent, points
+from esrface.evaluation.details import interval_of, percent, points
 
 Measured = Sequence[tuple[str, dict[str, Any]]]
 """What each model is called, and its `esrface.evaluation.details.details`."""
@@ -51,9 +51,9 @@ def comparison_report(models: Measured, compared: dict[str, Any]) -> list[Block]
 def _figures(models: Measured) -> list[list[str]]:
     rows = [
         ["accuracy", *(percent(measured["accuracy"]) for _, measured in models)],
-        ["its 95 % interval", *(interval(measured["accuracy_interval"]) for _, measured in models)],
+        ["its 95 % interval", *(interval_of(measured, "accuracy") for _, measured in models)],
         ["mean recall", *(percent(measured["mean_recall"]) for _, measured in models)],
-        ["its 95 % interval", *(interval(measured["mean_recall_interval"]) for _, measured in models)],
+        ["its 95 % interval", *(interval_of(measured, "mean_recall") for _, measured in models)],
         ["ECE", *(percent(measured["ece"]) for _, measured in models)],
         ["accuracy of the surest 80 %", *(percent(_surest(measured)) for _, measured in models)],
         ["mean branch", *(percent(measured["branches"]["mean_accuracy"]) for _, measured in models)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,12 @@ def percent(share: float | None) -> str:
 def interval(ends: Sequence[float], *, digits: int = 2) -> str:
     """``[0.8731, 0.8953]`` -> ``"87.31 to 89.53 %"``."""
     return f"{100 * ends[0]:.{digits}f} to {100 * ends[1]:.{digits}f} %"
+
+
+def interval_of(measured: Mapping[str, Any], figure: str) -> str:
+    """The interval of ``accuracy`` or ``mean_recall``, and whether it is an exact one."""
+    # As esrface.evaluation.metrics.edge_interval is taken.
+    return interval(measured[f"{figure}_interval"]) + (" (exact)" if measured[figure] in (0.0, 1.0) else "")
 
 
 def points(difference: float) -> str:

@@ -104,13 +104,20 @@ def shorter(name: str, letters: int = 12) -> str:
     return f"{name[: letters // 2].rstrip()}…{name[1 + letters // 2 - letters :].lstrip()}"
 
 
-def shade_of(share: float) -> str:
+def rgb_of(share: float) -> tuple[int, int, int]:
     """Colour on the ramp for 0-1."""
     place = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
     low = min(int(place), len(RAMP) - 2)
     part = place - low
-    mixed = (round(one + part * (other - one)) for one, other in zip(RAMP[low], RAMP[low + 1], strict=True))
-    return "#" + "".join(f"{value:02x}" for value in mixed)
+    red, green, blue = (
+        round(one + part * (other - one)) for one, other in zip(RAMP[low], RAMP[low + 1], strict=True)
+    )
+    return red, green, blue
+
+
+def shade_of(share: float) -> str:
+    """The same as SVG and HTML want it."""
+    return "#" + "".join(f"{value:02x}" for value in rgb_of(share))
 
 
 def ink_on(share: float) -> str:

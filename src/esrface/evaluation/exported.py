@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
-from esrface.datasets.ferplus import SPLIT_FOLDERS, load_ferplus, majority_labels, pixel_hashes
+from esrface.datasets.ferplus import (
+    SPLIT_FOLDERS,
+    has_split,
+    load_ferplus,
+    majority_labels,
+    pixel_hashes,
+)
 from esrface.datasets.folder import Listed, list_folder
 from esrface.datasets.folder_pictures import Cut, read_pictures
 from esrface.detection import create_detector
@@ -24,7 +30,7 @@ from esrface.evaluation.calibration import named_recalls
 from esrface.evaluation.folder import largest_face
 from esrface.models.card import ModelCard
 from esrface.networks.quantise import CALIBRATION_FACES
-from esrface.preprocess import to_input
+from esrface.preprocess import as_rgb, to_input
 
 BATCH = 64
 
@@ -55,13 +61,20 @@ def calibration_inputs(data: Path, card: ModelCard, progress: Progress) -> NDArr
         pixels = load_ferplus(data, "train").pixels
         held_out = pixel_hashes(load_ferplus(data, "valid").pixels)
         pixels = pixels[~np.isin(pixel_hashes(pixels), held_out)]
-        crops = [_as_rgb(face) for face in _spread(pixels)]
+        crops = [as_rgb(face) for face in pixels[calibration_choice(len(pixels))]]
     else:
-        pictures = _spread(list_folder(data, "train", emotions=card.emotions).pictures)
-        crops = [crop for crop, _ in _read(pictures, _cut(card))]
+        pictures = list_folder(data, "train", emotions=card.emotions).pictures
+        chosen = [pictures[index] for index in calibration_choice(len(pictures))]
+        crops = [crop for crop, _ in _read(chosen, _cut(card))]
     if not crops:
         raise DataError(f"{printable(data)}: no training face can be used")
     return to_input(crops, card.input)
+
+
+def calibration_choice(count: int) -> NDArray[np.int64]:
+    """Which of so many faces are used: all, or ``CALIBRATION_FACES`` evenly spread ones."""
+    chosen = np.linspace(0, count - 1, min(count, CALIBRATION_FACES))
+    return np.asarray(chosen.round(), dtype=np.int64)
 
 
 def judge(data: Path, card: ModelCard, files: Sequence[bytes], progress: Progress) -> Judged:
@@ -114,7 +127,7 @@ def _validation(
         labels = majority_labels(split.votes)
         chosen = np.flatnonzero(labels >= 0)
         rule = f"8 classes, majority rule, PublicTest; {card.looks_at}; the exported file"
-        faces = ((_as_rgb(split.pixels[i]), int(labels[i])) for i in chosen)
+        faces = ((as_rgb(split.pixels[i]), int(labels[i])) for i in chosen)
         return faces, len(chosen), {"data": "FER+", "split": "valid", "protocol": rule}
     pictures = list_folder(data, "valid", emotions=card.emotions).pictures
     whole = "largest detected face" if _detects(card) else "whole pictures"
@@ -144,17 +157,6 @@ def _batches(
         yield crops, labels
 
 
-def _as_rgb(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.repeat(face[..., None], 3, axis=2)
-
-
-def _spread(items: Any) -> Any:
-    """Evenly spread ones, as many as calibration wants."""
-    count = len(items)
-    chosen = np.linspace(0, count - 1, min(count, CALIBRATION_FACES)).round().astype(int)
-    return [items[i] for i in chosen]
-
-
 def _detects(card: ModelCard) -> bool:
     return card.protocol.get("detect") is True
 
@@ -164,7 +166,4 @@ def _cut(card: ModelCard) -> Cut | None:
 
 
 def _is_ferplus(data: Path) -> bool:
-    folders = SPLIT_FOLDERS.values()
-    return any(
-        (data / name).exists() for folder in folders for name in (folder, f"{folder}.zip", f"Labels/{folder}")
-    )
+    return any(has_split(data, split) for split in SPLIT_FOLDERS)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from esrface._suggest import unknown_name
 from esrface.datasets.ferplus import (
-    SPLIT_FOLDERS,
     FerPlusSplit,
+    has_split,
     load_ferplus,
     majority_labels,
     soft_labels,
@@ -140,19 +140,13 @@ def labels_by_rule(votes: NDArray[np.int16], rule: str) -> NDArray[np.int64]:
 
 def _find_fresh(data: Path, judged: FerPlusSplit) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
     """See ``FerPlusEvaluation.fresh``; a training split that is there but unusable is a warning."""
-    if not _at_hand(data, "train"):
+    if not has_split(data, "train"):
         return None, ()
     try:
         training = load_ferplus(data, "train")
     except DataError as error:
         return None, (f"no figures without duplicates, the training split cannot be used: {error}",)
     return fresh_images(judged.pixels, training.pixels), ()
-
-
-def _at_hand(data: Path, split: str) -> bool:
-    folder = SPLIT_FOLDERS[split]
-    places = (data / f"{folder}.zip", data / folder, data / "Labels" / folder)
-    return any(place.exists() for place in places)
 
 
 def _unlike_published(split: str, rule: str, listed: int, labels: NDArray[np.int64]) -> tuple[str, ...]:

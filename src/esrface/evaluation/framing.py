@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from esrface.detection import Detection
 from esrface.models.card import CropRule
-from esrface.preprocess import crop_face
+from esrface.preprocess import as_rgb, crop_face
 from esrface.results import Box
 
 View = Callable[[float], NDArray[np.uint8]]
@@ -26,10 +25,9 @@ def whole_view(picture: NDArray[np.uint8]) -> View:
 
     There is nothing beyond its edges: for a larger box they are repeated.
     """
-    if picture.ndim == 2:
-        picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    box = Box(0, 0, picture.shape[1], picture.shape[0])
-    return lambda scale: picture if scale == 1 else crop_face(picture, box, None, _scaled(_WHOLE, scale))
+    face = as_rgb(picture)
+    box = Box(0, 0, face.shape[1], face.shape[0])
+    return lambda scale: face if scale == 1 else crop_face(face, box, None, _scaled(_WHOLE, scale))
 
 
 def located_view(picture: NDArray[np.uint8], found: Detection, rule: CropRule) -> View:

@@ -147,12 +147,24 @@ class Evaluation(ABC):
         )
 
     def accuracy_interval(self) -> tuple[float, float]:
-        """95 % bootstrap interval of the accuracy over images, or over groups where there are any."""
+        """95 % bootstrap interval of the accuracy over images, or over groups where there are any.
+
+        Exact where all or no answers are right.
+        """
         return accuracy_interval(self.correct, groups=self.groups)
 
     def mean_recall_interval(self) -> tuple[float, float]:
         """The same of the mean recall, over the emotions that a resample has images of."""
         emotion, labels = self.answers.emotion, self.labels
+        if self.correct.all() or not self.correct.any():
+            each = (
+                np.arange(len(labels))
+                if self.groups is None
+                else np.unique(self.groups, return_inverse=True)[1]
+            )
+            answers = np.unique(np.stack([labels, each], axis=1), axis=0)
+            counts = np.bincount(answers[:, 0])
+            return metrics.edge_interval(counts[counts > 0], right=bool(self.correct.all()))
 
         def recall(index: NDArray[np.int64]) -> float:
             return metrics.mean_recall(metrics.confusion_matrix(emotion[index], labels[index]))

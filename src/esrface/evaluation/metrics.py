@@ -176,6 +176,34 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def edge_interval(
+    images: NDArray[np.integer[Any]], *, right: bool, level: float = 0.95
+) -> tuple[float, float]:
+    """Exact interval of the mean of C shares where all answers are right, or all wrong: there a bootstrap,
+    which draws from the same answers again, has no width.
+
+    The further end is the lowest (highest) mean of shares with which such answers still come in
+    (1 - level) / 2 of all samples: ((1 - level) / 2) ** (1 / N) for one share of N images (Clopper, Pearson).
+
+    Args:
+        images: (C,) how many answers each share is of, each at least 1: one entry for an accuracy, one a
+            class for a mean recall.
+        right: Whether all are right; else all are wrong.
+    """
+    counts = np.asarray(images, np.float64)
+    if not len(counts) or counts.min() < 1:
+        raise ValueError("expected at least one image, got none")
+    chance = np.log((1.0 - level) / 2.0)
+    # The mean of shares p with sum(n log p) = chance is least where each is in proportion to its n, up to 1.
+    small, large = 0.0, 1.0 / counts.min()
+    for _ in range(100):
+        middle = (small + large) / 2
+        shares = np.minimum(1.0, middle * counts)
+        small, large = (middle, large) if counts @ np.log(shares) < chance else (small, middle)
+    end = float(np.minimum(1.0, large * counts).mean())
+    return (end, 1.0) if right else (0.0, 1.0 - end)
+
+
 def pairwise_disagreement(branch_predicted: Integers) -> NDArray[np.float64]:
     """(K, K) share of images on which two branches answer differently, from predictions (N, K)."""
     if not len(branch_predicted):

@@ -28,7 +28,7 @@ from esrface.evaluation.blocks import (
 )
 from esrface.evaluation.corruption_sheet import draw_corruptions
 from esrface.evaluation.corruptions import CORRUPTIONS, SEVERITIES, TITLES
-from esrface.evaluation.details import interval, percent, points
+from esrface.evaluation.details import interval, interval_of, percent, points
 from esrface.evaluation.judged import Evaluation
 
 MISTAKES = 12
@@ -125,9 +125,9 @@ def _headline(measured: dict[str, Any]) -> Table:
     ]
     table = [
         rows[0],
-        ("its 95 % interval", interval(measured["accuracy_interval"]), "-"),
+        ("its 95 % interval", interval_of(measured, "accuracy"), "-"),
         rows[1],
-        ("its 95 % interval", interval(measured["mean_recall_interval"]), "-"),
+        ("its 95 % interval", interval_of(measured, "mean_recall"), "-"),
         rows[2],
         ("negative log likelihood", f"{measured['nll']:.4f}", "-"),
         ("images", f"{measured['images']:,}", f"{fresh['images']:,}" if fresh else "-"),

@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from esrface.emotions import EMOTIONS
+from esrface.evaluation.drawing import rgb_of
 from esrface.labels import class_text, font, shortened
 
 CELL = 92
 """Side of a matrix cell in pixels; every other measure follows from the layout below."""
 LEFT, TOP, RIGHT, BOTTOM = 190, 150, 100, 40
 INK, FAINT, PAPER, NO_DATA = (28, 32, 38), (104, 112, 122), (255, 255, 255), (240, 241, 243)
-# Lightness falls evenly from white to dark blue, so the picture also reads in grey and for colour-blind eyes.
-RAMP = ((255, 255, 255), (198, 219, 239), (107, 160, 208), (33, 97, 168), (8, 48, 107))
-
-Color = tuple[int, int, int]
 
 
 def draw_confusion(
@@ -72,7 +69,7 @@ def _draw_row(draw: ImageDraw.ImageDraw, row: int, counts: NDArray[np.int64]) ->
     for column, count in enumerate(counts):
         x0 = LEFT + column * CELL
         share = float(count) / total
-        shade = _shade(share)
+        shade = rgb_of(share)
         draw.rectangle((x0, y0, x0 + CELL, y0 + CELL), shade)
         if not count:
             continue
@@ -88,16 +85,10 @@ def _draw_row(draw: ImageDraw.ImageDraw, row: int, counts: NDArray[np.int64]) ->
 def _draw_scale(draw: ImageDraw.ImageDraw, x0: int, y0: int, height: int) -> None:
     """A ruler of the shades from 100 % (top) to 0 % of a row."""
     for step in range(height):
-        draw.line((x0, y0 + step, x0 + 14, y0 + step), _shade(1.0 - step / (height - 1)))
+        draw.line((x0, y0 + step, x0 + 14, y0 + step), rgb_of(1.0 - step / (height - 1)))
     draw.rectangle((x0, y0, x0 + 14, y0 + height), outline=(214, 217, 221))
     for share in (1.0, 0.75, 0.5, 0.25, 0.0):
         draw.text((x0 + 20, y0 + round((1.0 - share) * height)), f"{share:.0%}", FAINT, font(14), anchor="lm")
-
-
-def _shade(share: float) -> Color:
-    stops = np.linspace(0.0, 1.0, len(RAMP))
-    red, green, blue = (round(float(np.interp(share, stops, channel))) for channel in zip(*RAMP, strict=True))
-    return red, green, blue
 
 
 def _fitting(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> Any:

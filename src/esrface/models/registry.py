@@ -77,7 +77,8 @@ def resolve_model(model: str | Path | None = None) -> ModelFile:
     Args:
         model: None (the default model), a name of a shipped, downloaded or imported model, a path of
             an ``.onnx`` file with its card (same name, ``.json``) beside it, a folder with ``model.onnx`` and
-            ``card.json``, or a folder of the original's ``.pt`` files.
+            ``card.json``, or a folder of the original's ``.pt`` files. A string is a name first; a ``Path``
+            is never one.
 
     Raises:
         ModelError: Nothing of the kind is there (the nearest name is suggested), or the card is unusable.
@@ -90,9 +91,10 @@ def resolve_model(model: str | Path | None = None) -> ModelFile:
             )
     if not isinstance(model, (str, os.PathLike)) or not str(model):
         raise ModelError(f"expected the name of a model, a file or a folder, got {model!r}")
-    if str(model) in shipped_names():
+    if isinstance(model, str) and model in shipped_names():
         return _with_card(WEIGHTS / f"{model}.onnx", WEIGHTS / f"{model}.json")
-    path = installed_folder(str(model)) or Path(model)
+    installed = installed_folder(model) if isinstance(model, str) else None
+    path = installed or Path(model)
     try:
         return _from_path(path, str(model))
     except OSError as error:
@@ -133,7 +135,7 @@ def _from_path(path: Path, given: str) -> ModelFile:
     if given in published_names():
         raise ModelError(f"the model '{given}' is not on this machine yet: esrface models download {given}")
     known = dict.fromkeys((*shipped_names(), *installed_names(), *published_names()))
-    raise ModelError(f"{unknown_name('model', given, known)}, or give an .onnx file")
+    raise ModelError(f"{unknown_name('model', given, known)}, or give an .onnx file or a run's folder")
 
 
 def _from_folder(folder: Path) -> ModelFile:

@@ -15,6 +15,7 @@ import hashlib
 import json
 import math
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from esrface._names import printable
 from esrface.errors import DataError
 from esrface.networks.config import MOBILENET_WIDTHS, Conv, esr_mobile
 from esrface.networks.esr import ESR, ConvBlock
@@ -72,10 +74,11 @@ def _read_files(path: Path) -> tuple[bytes, bytes]:
                 members = [archive.extractfile(f"package/models/{name}") for name in names]
                 if members[0] is not None and members[1] is not None:
                     return members[0].read(), members[1].read()
-        except (tarfile.TarError, KeyError):
+        except (tarfile.TarError, KeyError, EOFError, zlib.error):
             pass
     raise DataError(
-        f"{path}: no face features here; fetch them with 'npm pack @vladmandic/human@3.3.6' and pass the .tgz"
+        f"{printable(path)}: no face features here; fetch them with 'npm pack @vladmandic/human@3.3.6' and "
+        "pass the .tgz"
     )
 
 

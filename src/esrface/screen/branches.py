@@ -7,23 +7,14 @@ from numpy.typing import NDArray
 
 from esrface._numbers import percent, signed
 from esrface.canvas import INK, PANEL, QUIET_INK, RAISED, Area, Canvas
+from esrface.emotions import AROUSAL, PLEASANT, UNPLEASANT
 from esrface.labels import shortened
-from esrface.results import Expression
+from esrface.results import Expression, mapped_arousal
 from esrface.saliency import Saliency
 from esrface.screen.answer import CIRCUMPLEX, NOTE_HEIGHT, votes
 from esrface.screen.layout import CARD_HEIGHT, GAP, HEADER_HEIGHT, rows_of
-from esrface.screen.parts import (
-    ACTIVATION,
-    PLEASANT,
-    RADIUS,
-    UNPLEASANT,
-    draw_affect,
-    draw_tile,
-    emotion_color,
-    named,
-)
+from esrface.screen.parts import RADIUS, draw_affect, draw_tile, emotion_color, named
 from esrface.screen.scene import ScreenSettings
-from esrface.sinks.original_csv import mapped_arousal
 
 PADDING = 10.0
 TITLE_WIDTH = 60.0
@@ -141,7 +132,7 @@ def _draw_row(
     valence = float(expression.branch_affect[number, 0])
     mapped = float(mapped_arousal(expression.branch_affect[:, 1])[number])
     bar = Area(activation[0], row.middle - 5, activation[1] - NUMBER_WIDTH, 10)
-    canvas.bar(bar, mapped, ACTIVATION)
+    canvas.bar(bar, mapped, AROUSAL)
     canvas.text(activation[0] + activation[1], row.middle, f"{mapped:.2f}", letters - 1, INK, "rm")
     bar = bar._replace(x=pleasant[0])
     canvas.balance(bar, valence, PLEASANT if valence >= 0 else UNPLEASANT)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from esrface.canvas import PANEL, QUIET_INK, RAISED, Area, Canvas, Color
-from esrface.screen.parts import ACTIVATION, RADIUS, VALENCE
+from esrface.emotions import AROUSAL
+from esrface.screen.parts import RADIUS, VALENCE
 from esrface.screen.scene import HISTORY_FRAMES, Moment
 
 AXIS = (1.0, 0.5, 0.0, -0.5, -1.0)
@@ -32,7 +33,7 @@ def draw_graph(canvas: Canvas, area: Area, past: Sequence[Moment], track_id: int
     canvas.panel(area, RADIUS, PANEL)
     lines = Area(area.x + LEFT, area.y + TOP, area.width - LEFT - RIGHT, area.height - TOP - BOTTOM)
     y = area.y + TOP / 2
-    for start, name, color in ((lines.x, "Activation", ACTIVATION), (lines.x + 130, "(Un)pleasant", VALENCE)):
+    for start, name, color in ((lines.x, "Activation", AROUSAL), (lines.x + 130, "(Un)pleasant", VALENCE)):
         canvas.panel(Area(start, y - 2, 18, 4), 2, color)
         canvas.text(start + 26, y, name, 14)
     for value in AXIS:
@@ -44,7 +45,7 @@ def draw_graph(canvas: Canvas, area: Area, past: Sequence[Moment], track_id: int
     moments = list(past)[-HISTORY_FRAMES:]
     _draw_times(canvas, lines, moments)
     values = np.array([moment.affect.get(track_id, (np.nan, np.nan)) for moment in moments])
-    for column, color in ((1, VALENCE), (0, ACTIVATION)):
+    for column, color in ((1, VALENCE), (0, AROUSAL)):
         _draw_line(canvas, area, lines, values[:, column], color)
 
 

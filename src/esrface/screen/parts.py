@@ -8,15 +8,12 @@ from numpy.typing import NDArray
 
 from esrface._numbers import percent
 from esrface.canvas import INK, PANEL, QUIET_INK, Area, Canvas, Color, fit, on_dark
-from esrface.emotions import color_of
+from esrface.emotions import AROUSAL, PLEASANT, UNPLEASANT, color_of
 from esrface.labels import shortened
 from esrface.overlay import overlay_heat
 from esrface.results import Expression
 from esrface.screen.scene import affect_of
 
-ACTIVATION: Color = (96, 184, 232)
-PLEASANT: Color = (92, 200, 160)
-UNPLEASANT: Color = (236, 128, 150)
 VALENCE: Color = (244, 190, 96)
 """Of the graph's line, which is pleasant and unpleasant in turn."""
 
@@ -66,7 +63,7 @@ def draw_affect(canvas: Canvas, area: Area, expression: Expression, letters: flo
     """Bars of activation, pleasant and unpleasant one below the other, each with its name and number."""
     activation, valence = affect_of(expression)
     lines = (
-        ("Activation", activation, f"{activation:.2f}", ACTIVATION),
+        ("Activation", activation, f"{activation:.2f}", AROUSAL),
         ("Pleasant", max(valence, 0.0), f"{max(valence, 0.0):.2f}", PLEASANT),
         ("Unpleasant", max(-valence, 0.0), _negative(valence), UNPLEASANT),
     )

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface.results import Expression, Face
-from esrface.sinks.original_csv import mapped_arousal
+from esrface.results import Expression, Face, mapped_arousal
 from esrface.video.frames import Frame, TrackedFace
 
 HISTORY_FRAMES = 60

@@ -58,6 +58,8 @@ class Stage:
                 self._steps = 0
             while len(self._scenes) > 1 and not self._may_keep():
                 self._scenes.popleft()
+            # Somebody may be looking at one of those that went.
+            self._back = min(self._back, len(self._scenes) - 1)
 
     def wait_turn(self) -> None:
         """Wait while somebody has paused and has not asked for another step."""

@@ -88,6 +88,16 @@ class RunSettings:
         return None
 
 
+def _other(key: str, then: Any, now: Any) -> str:
+    """What differs in something besides the settings, in words."""
+    if key != "columns":
+        return f"its {key.replace('_', ' ')} is {_word(then)}, and {_word(now)} here"
+    had, has = ("b1_emotion" in columns for columns in (then or (), now))
+    if had == has:
+        return "its columns are others than now"
+    return "--branches was given and is not now" if had else "--branches was not given and is now"
+
+
 def _word(value: Any) -> str:
     return (
         "not set" if value is None else json.dumps(value) if isinstance(value, (bool, list)) else str(value)
@@ -113,7 +123,7 @@ def check_resumable(output: Path, record: Mapping[str, Any] | None, expected: Ma
     difference = RunSettings(expected["settings"]).difference(record["settings"])
     for key in expected.keys() - {"settings"}:
         if difference is None and record.get(key) != expected[key]:
-            difference = f"{key.replace('_', ' ')} differs"
+            difference = _other(key, record.get(key), expected[key])
     if difference is not None:
         raise OutputError(
             f"cannot resume {name}: {difference}; use the same options, or --overwrite to start anew"

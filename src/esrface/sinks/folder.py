@@ -11,6 +11,8 @@ from typing import Any
 from esrface._names import printable
 from esrface.errors import OutputError
 from esrface.outputs import (
+    DRAWN,
+    RECORD,
     OutputNames,
     clear_left_over,
     make_folder,
@@ -20,15 +22,18 @@ from esrface.outputs import (
 )
 from esrface.sinks.base import Picture, RunSettings, check_resumable, read_record, write_record
 
-RECORD = ".esrface.json"
-"""Hidden file in an output folder that keeps the settings of the run, so that it can be resumed."""
-
 BEGUN = "begun"
 """Key of the record: when the first run with its settings began."""
 
 
-def prepare_folder(folder: Path, settings: RunSettings, mode: str) -> int:
+def prepare_folder(folder: Path, settings: RunSettings, mode: str, *, drawn: bool = False) -> int:
     """Make an output folder and keep the settings of the run in it.
+
+    Args:
+        folder: Made, with its parents.
+        settings: The run's.
+        mode: One of ``esrface.sinks.MODES``.
+        drawn: Whether pictures are drawn into it, which later runs are not to take for input.
 
     Returns:
         When the first run with these settings began here, in nanoseconds by the clock that stamps files: what
@@ -43,12 +48,17 @@ def prepare_folder(folder: Path, settings: RunSettings, mode: str) -> int:
     if mode == "resume" and (before is not None or any(folder.iterdir())):
         check_resumable(folder, before, record)
         clear_left_over(folder)
-    if before is not None and before["settings"] == record["settings"]:
+    same = before is not None and before["settings"] == record["settings"]
+    # One folder may be for rows and pictures; and it stays one with pictures in it, whatever comes later.
+    more = {DRAWN: True} if drawn or (before is not None and before.get(DRAWN) is True) else {}
+    if before is not None and same:
+        if not more.items() <= before.items():
+            write_record(kept, {**before, **more})
         return _begun(before)
     write_record(kept, record)
     with output_errors(kept):
         begun = kept.stat().st_mtime_ns
-    write_record(kept, {**record, BEGUN: begun})
+    write_record(kept, {**record, BEGUN: begun, **more})
     return begun
 
 
@@ -88,6 +98,8 @@ class FolderSink(ABC):
 
     needs_image = False
     shared = False
+    draws = False
+    """Whether the files are pictures, which later runs are not to take for input."""
 
     def __init__(
         self,
@@ -115,7 +127,7 @@ class FolderSink(ABC):
         """Content of the picture's file, whose name ends in ``suffix`` (lower case, with its dot)."""
 
     def __enter__(self) -> FolderSink:
-        self._begun = prepare_folder(self.folder, self._settings, self._mode)
+        self._begun = prepare_folder(self.folder, self._settings, self._mode, drawn=self.draws)
         return self
 
     def __exit__(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esrface.outputs import OutputNames, RowFile, drop_torn_row, output_errors
-from esrface.results import Face
+from esrface.results import Face, mapped_arousal
 from esrface.sinks.base import Picture, RunSettings
 from esrface.sinks.folder import FolderSink, prepare_folder, refuse_older
 from esrface.sinks.frames import Clip
@@ -151,11 +151,6 @@ def original_row(time_s: float, face: Face | None, branches: int) -> str:
     for emotion, a, v in zip(expression.branch_emotions, arousal, valence, strict=True):
         cells += [_quoted(emotion), _decimal(a), _decimal(v)]
     return ",".join(cells) + "\n"
-
-
-def mapped_arousal(arousal: np.ndarray) -> np.ndarray:
-    """clip((a + 1) / 2, 0, 1): how the original shows arousal everywhere."""
-    return np.clip((arousal + 1) / 2, 0, 1)
 
 
 def _quoted(emotion: str) -> str:

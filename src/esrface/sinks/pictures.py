@@ -35,6 +35,7 @@ class AnnotatedPictures(FolderSink):
     """
 
     needs_image = True
+    draws = True
 
     def __init__(
         self, folder: Path, settings: RunSettings, *, abstain_below: float | None = None, **options: Any

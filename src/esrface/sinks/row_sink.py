@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from esrface._names import printable
 from esrface.emotions import EMOTIONS
 from esrface.errors import OutputError
-from esrface.outputs import RowFile, drop_torn_row, output_errors
+from esrface.outputs import RowFile, output_errors
 from esrface.results import Face
 from esrface.rows import Row, columns, face_rows, source_text
 from esrface.sinks.base import Picture, RunSettings, check_resumable, read_record, write_record
@@ -100,18 +100,26 @@ class RowSink(ABC):
 
     def __enter__(self) -> RowSink:
         resuming = self._mode == "resume" and self.path.is_file()
-        if resuming:
-            self._look_back()
-        elif self._mode == "resume" and self.path.exists():
+        if self._mode == "resume" and self.path.exists() and not resuming:
             raise OutputError(f"cannot resume {printable(self.path)}: it is no file")
         self._file = RowFile(
-            self.path, overwrite=self._mode == "overwrite", resume=self._mode == "resume", quoted=self.quoted
+            self.path,
+            overwrite=self._mode == "overwrite",
+            resume=self._mode == "resume",
+            quoted=self.quoted,
+            check=self._check_record if resuming else None,
         )
-        if self.path.is_file() and not resuming:
-            # After the file: where that cannot be made, no record is left behind.
-            write_record(self._meta, self._record)
-        if self._file.is_empty and self.header():
-            self._file.write(self.header())
+        try:
+            if resuming:
+                self._look_back()
+            elif self.path.is_file():
+                # After the file: where that cannot be made, no record is left behind.
+                write_record(self._meta, self._record)
+            if self._file.is_empty and self.header():
+                self._file.write(self.header())
+        except BaseException:
+            self._file.close()
+            raise
         return self
 
     def __exit__(
@@ -182,10 +190,11 @@ class RowSink(ABC):
         if rows:
             self._file.write(self.encode(rows))
 
+    def _check_record(self) -> None:
+        check_resumable(self.path, read_record(self._meta), self._record)
+
     def _look_back(self) -> None:
         """Find out how many frames the file has of which source, and how many rows of the last one."""
-        check_resumable(self.path, read_record(self._meta), self._record)
-        drop_torn_row(self.path, quoted=self.quoted)
         with output_errors(self.path), self.path.open(encoding="utf-8", errors="replace", newline="") as file:
             try:
                 for source, frame, face in self.places(file):

@@ -21,6 +21,7 @@ class BranchSheets(FolderSink):
     """``--save DIR -b``: what every branch says about every face, with its saliency map if there is one."""
 
     needs_image = True
+    draws = True
     suffix = ".branches.png"
 
     def __init__(self, folder: Path, settings: RunSettings, recognizer: Recognizer, **options: Any) -> None:

@@ -124,7 +124,8 @@ class AnnotatedVideo:
         if self._finished and position is not None:
             return position.frames
         if not self._created:
-            _log.info("%s is written anew: a video cannot be continued", printable(self.path))
+            told = "%s is written anew: a video cannot be continued, and what was in it goes"
+            _log.warning(told, printable(self.path))
         return 0
 
     def begin(self, clip: Clip) -> None:

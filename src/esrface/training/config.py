@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 from esrface.datasets.augment import Augmentation
 from esrface.datasets.degrade import Degradation
+from esrface.networks.config import NetworkConfig, network_config
 from esrface.training.recipes import (
     PRECISIONS,
     Limits,
@@ -124,6 +125,11 @@ class TrainConfig:
         check_limits(self, _LIMITS)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("precision", self.precision, PRECISIONS)
+
+    @property
+    def shape(self) -> NetworkConfig:
+        """The network, without the layer for valence and arousal, which learns nothing from emotions."""
+        return network_config(self.network, affect=False)
 
     def save(self, path: Path) -> None:
         """Write as YAML."""

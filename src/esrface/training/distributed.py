@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from esrface.errors import DataError, DeviceError
+from esrface.threads import resolve_threads
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,19 @@ class Ranks:
         """Until all ranks are here."""
         if self.size > 1:
             dist.barrier()
+
+
+def threads_of_rank(threads: int | None) -> int:
+    """How many this process may use: as asked for, or its part of those that the processes here share."""
+    if threads is not None:
+        return resolve_threads(threads)
+    return max(1, resolve_threads(None) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def device_of_rank(device: str) -> str:
+    """The device by its number, where torchrun started several processes on this machine."""
+    own = os.environ.get("LOCAL_RANK")
+    return device if own is None or device != "cuda" else f"cuda:{own}"
 
 
 def _broadcast(tensor: Tensor) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from esrface._names import printable
 from esrface.datasets.ferplus import FerPlusSplit, load_ferplus
 from esrface.emotions import EMOTIONS
 from esrface.engine.onnx import OnnxEngine
@@ -24,18 +25,18 @@ from esrface.errors import DataError
 from esrface.evaluation import metrics
 from esrface.evaluation.calibration import fit_card
 from esrface.evaluation.copies import fresh_images
+from esrface.evaluation.exported import calibration_choice
 from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, looks_at
 from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
 from esrface.networks.config import NetworkConfig
 from esrface.networks.esr import ESR
 from esrface.outputs import write_whole
-from esrface.preprocess import to_input
+from esrface.preprocess import as_rgb, to_input
 from esrface.training.config import TrainConfig, load_config
 from esrface.training.ferplus import held_out_faces, judged_split, training_faces
 from esrface.training.loss import log_prior
 from esrface.training.precision import (
     EFFECTS,
-    calibration_choice,
     check_answers,
     check_loss,
     effect,
@@ -48,6 +49,9 @@ from esrface.training.teacher import VOTES, load_network
 FERPLUS_TERMS = (
     "FER2013 pictures were gathered by a web search and carry no stated licence; the FER+ labels are MIT"
 )
+FEATURES_SUFFIX = ".tgz"
+"""Of the archive with the public face features: one that is gone since is known by its name."""
+
 FEATURES_TERMS = "model file Apache-2.0 (HSE_FaceRec_tf), distributed under MIT; VGGFace2 is for research"
 WEIGHTS_LICENCE = "MIT for what is ours; learnt from data with terms of their own (see training_data)"
 
@@ -110,11 +114,11 @@ def export_ferplus_run(
         share = _share_of_held_out(network, config, spec, data, strengths, options.mirror, threads)
     shift = np.float32(share) * strengths
     chosen = training.pixels[calibration_choice(len(training))].numpy()
-    faces = to_input(_as_rgb(chosen), spec) if options.precision == "int8" else None
+    faces = to_input([as_rgb(face) for face in chosen], spec) if options.precision == "int8" else None
     content = model_content(network, options.precision, logit_shift=shift, faces=faces)
     split, labels = judged_split(data, "valid")
     one, mirrored = engine_logits(content, spec, split.pixels, threads)
-    sample = to_input(_as_rgb(split.pixels[:64]), spec)
+    sample = to_input([as_rgb(face) for face in split.pixels[:64]], spec)
     verify(network, content, sample, shift, options.precision, threads)
     both = ((one + mirrored) / 2).astype(np.float32)
     used = both if options.mirror else one
@@ -161,7 +165,7 @@ def engine_logits(
     engine = OnnxEngine(content, threads=threads)
     views: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
     for start in range(0, len(pixels), batch):
-        x = to_input(_as_rgb(pixels[start : start + batch]), spec)
+        x = to_input([as_rgb(face) for face in pixels[start : start + batch]], spec)
         views[0].append(engine.run(x).logits)
         views[1].append(engine.run(np.ascontiguousarray(x[..., ::-1])).logits)
     return np.concatenate(views[0]), np.concatenate(views[1])
@@ -183,10 +187,6 @@ def verify(
         expected = network(torch.from_numpy(inputs)).logits.numpy() + shift
     given = OnnxEngine(content, threads=threads).run(inputs).logits
     return check_answers(given, expected, precision)
-
-
-def _as_rgb(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    return [np.repeat(face[..., None], 3, axis=2) for face in pixels]
 
 
 def _share_of_held_out(
@@ -294,6 +294,9 @@ def _knows_public_features(config: TrainConfig) -> bool:
     """Whether the run, or one that it started or learnt from, started from public face features."""
     entries = [entry for entry in (config.init, *config.teachers) if entry not in (None, VOTES)]
     runs = [Path(run) for run in (*config.limb_init, *(run for entry in entries for run in members(entry)))]
+    for run in runs:
+        if not run.exists() and run.suffix != FEATURES_SUFFIX:
+            raise DataError(f"{printable(run)} is gone, and what was learnt from it: put it back to export")
     return any(not _is_run(run) or _knows_public_features(load_config(run / CONFIG)) for run in runs)
 
 

@@ -29,7 +29,6 @@ from esrface.datasets.ferplus import (
 from esrface.ensemble import combine_arrays
 from esrface.errors import DataError
 from esrface.evaluation import metrics
-from esrface.networks.config import network_config
 from esrface.networks.esr import ESR
 from esrface.outputs import write_whole
 from esrface.training.checkpoint import load_checkpoint, save_checkpoint
@@ -121,7 +120,10 @@ def train_ferplus(
         trainer.restore(state)
     seen = None if progress is None else lambda done, total: progress(trainer.done + 1, done, total)
     # Only now, so that data or a start that cannot be used leave no empty run behind.
-    with run_folder(run, config, ranks), open_scalars(run, tensorboard and ranks.is_first) as scalars:
+    with (
+        run_folder(run, config, ranks, resume=resume),
+        open_scalars(run, tensorboard and ranks.is_first) as scalars,
+    ):
         for epoch in trainer.epochs(seen):
             if not ranks.is_first:
                 continue
@@ -181,7 +183,7 @@ def _in_validation(split: FerPlusSplit, data: Path) -> NDArray[np.bool_]:
 def build_network(config: TrainConfig, training: FaceSet) -> ESR:
     """The configured network at its start: random by the seed, base and limbs as the configuration says."""
     torch.manual_seed(config.seed)
-    network = ESR(network_config(config.network))
+    network = ESR(config.shape)
     sample = training.pixels[torch.randperm(len(training))[:256]]
     faces = plain_view(sample, network.config.input_size, config.input_mean, config.input_std)
     start_from(network, config, faces)

@@ -45,6 +45,10 @@ MIN_GAIN = 1e-3
 """By how much (nats) the validation loss has to fall to count as better: once all is learnt it creeps on."""
 
 
+_OF_FERPLUS = ("limb_init", "init_branches", "teachers", "teacher_mirror", "teacher_share", "held_out")
+"""Settings that mean nothing here."""
+
+
 @dataclass(frozen=True)
 class FolderConfig(TrainConfig):
     """A run on one's own pictures: a gentle fine-tuning by default."""
@@ -69,6 +73,9 @@ class FolderConfig(TrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_limits(self, ((("patience",), lambda n: n >= 1, "at least 1"),))
+        for name in _OF_FERPLUS:
+            if getattr(self, name) != getattr(TrainConfig, name):
+                raise InputError(f"{name} is for train ferplus: leave it out")
         if self.init is None and not self.epochs:
             raise InputError("epochs is 0 and init is not set: there is nothing to learn and no start")
 
@@ -188,7 +195,7 @@ def train_folder(
     network = build_network(start, config, faces)
     trainer = Trainer(network, _face_set(faces), config, torch.device(device))
     # Only now, so that pictures or a start that cannot be used leave no empty run behind.
-    with run_folder(run, config):
+    with run_folder(run, config, resume=resume):
         best = _Best(state, trainer, faces.valid, fine_tuned=start.file is not None)
         _learn(trainer, best, faces, run, step, report)
         weights = {name: tensor.contiguous().cpu() for name, tensor in best.weights.items()}

@@ -10,9 +10,10 @@ from esrface._suggest import unknown_name
 from esrface.ensemble import combine_arrays
 from esrface.errors import InputError, ModelError
 from esrface.evaluation import metrics
+from esrface.evaluation.exported import calibration_choice
 from esrface.networks.esr import ESR
 from esrface.networks.onnx_export import to_onnx
-from esrface.networks.quantise import CALIBRATION_FACES, to_int8
+from esrface.networks.quantise import to_int8
 
 PRECISIONS = ("fp32", "fp16", "int8")
 """``fp32``: as trained. ``fp16``: weights rounded, half the size, computed in float32. ``int8``: weights and
@@ -66,12 +67,6 @@ def precision_of(content: bytes) -> str:
     if onnx.TensorProto.INT8 in kinds:
         return "int8"
     return "fp16" if onnx.TensorProto.FLOAT16 in kinds else "fp32"
-
-
-def calibration_choice(count: int) -> NDArray[np.int64]:
-    """Which of so many faces are used: all, or ``CALIBRATION_FACES`` evenly spread ones."""
-    chosen = np.linspace(0, count - 1, min(count, CALIBRATION_FACES))
-    return np.asarray(chosen.round(), dtype=np.int64)
 
 
 def check_answers(given: Logits, expected: Logits, precision: str) -> float:

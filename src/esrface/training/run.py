@@ -6,13 +6,13 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from esrface._names import printable
+from esrface._names import printable, reason_of
 from esrface.errors import DataError, InputError
 from esrface.models.registry import RUN_CARD, RUN_MODEL
 from esrface.outputs import clear_left_over, make_folder, write_whole
@@ -66,6 +66,8 @@ def check_run(run: Path, config: Any, resume: bool, own: Sequence[str] = OWN) ->
     changed = setting_differences(earlier, config)
     if changed:
         raise DataError(f"{named}: cannot resume with another configuration ({'; '.join(changed)})")
+    # Before an epoch is learnt that could not be written down.
+    read_epochs(run / METRICS)
 
 
 def is_kept_without_checkpoint(run: Path) -> bool:
@@ -93,6 +95,7 @@ def run_folder(
     config: Any,
     ranks: Ranks = ALONE,
     *,
+    resume: bool,
     own: Sequence[str] = OWN,
     checkpoints: str = CHECKPOINT,
 ) -> Iterator[None]:
@@ -105,9 +108,14 @@ def run_folder(
         run: The folder.
         config: All settings, a dataclass.
         ranks: The processes that train together; the first one writes.
+        resume: Whether a run there is gone on with.
         own: What a run writes there.
         checkpoints: Pattern of what can be gone on with, below the folder.
+
+    Raises:
+        DataError: As `check_run`: while the data were read, another run may have begun here.
     """
+    check_run(run, config, resume, own)
     is_new = not (run / CONFIG).exists()
     made = [run / name for name in (CONFIG, *own, TENSORBOARD) if not os.path.lexists(run / name)]
     folders = [place for place in (run, *run.parents) if not place.exists()]
@@ -159,9 +167,34 @@ def log_epoch(path: Path, epoch: Epoch, result: Any) -> None:
     write_whole(path, table.getvalue(), overwrite=True)
 
 
-def read_epochs(path: Path) -> list[Mapping[str, str]]:
-    """The rows that `log_epoch` wrote; none where there is no such file."""
+def read_epochs(path: Path) -> list[dict[str, str]]:
+    """The rows that `log_epoch` wrote; none where there is no such file.
+
+    Raises:
+        DataError: It cannot be read, or is another table.
+    """
+    rows = read_table(path)
+    if any(not (row.get("epoch") or "").isdecimal() for row in rows):
+        raise not_ours(path)
+    return rows
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table; none where there is no such file.
+
+    Raises:
+        DataError: It cannot be read, or is no table.
+    """
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [dict(row) for row in csv.DictReader(file) if None not in row.values()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else "not a CSV of UTF-8 text"
+        raise DataError(f"{printable(path)}: {reason}") from error
+
+
+def not_ours(path: Path) -> DataError:
+    """What to say of a table that this training did not write."""
+    return DataError(f"{printable(path)}: not the table of this training; move it away to go on without it")

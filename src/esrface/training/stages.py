@@ -17,9 +17,6 @@ from esrface.networks.esr import ESR, Branch
 BASE = 0
 """The part that all branches share; part k is branch k, counted from 1."""
 
-LAYERS = ("all", "affect")
-ORDERS = ("together", "in turn")
-
 
 @dataclass(frozen=True)
 class Rate:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from esrface._names import printable
+from esrface._names import printable, reason_of
 from esrface.errors import DataError
-from esrface.networks.config import network_config
 from esrface.networks.esr import ESR, ConvBlock
 from esrface.training.config import TrainConfig, load_config
 from esrface.training.run import CONFIG, WEIGHTS, members
@@ -104,9 +104,22 @@ def without_batch_norm(network: ESR) -> ESR:
 
 
 def load_network(run: Path, config: TrainConfig) -> ESR:
-    """A finished run's averaged weights in their network, ready to answer."""
-    if not (run / WEIGHTS).is_file():
+    """A finished run's averaged weights in their network, ready to answer.
+
+    Raises:
+        DataError: The run is not finished, or its weights cannot be used.
+    """
+    path = run / WEIGHTS
+    if not path.is_file():
         raise DataError(f"{printable(run)}: no {WEIGHTS} here; the run is not finished, go on with --resume")
-    network = ESR(network_config(config.network)).eval()
-    network.load_state_dict(load_file(run / WEIGHTS))
+    with torch.random.fork_rng(devices=[]):
+        network = ESR(config.shape).eval()
+    try:
+        # Earlier versions kept a layer for affect as it was at random.
+        weights = {name: value for name, value in load(path.read_bytes()).items() if ".affect." not in name}
+        network.load_state_dict(weights)
+    except OSError as error:
+        raise DataError(f"{printable(path)}: {reason_of(error)}") from None
+    except (SafetensorError, RuntimeError):
+        raise DataError(f"{printable(path)} is damaged, or of another network than its run says") from None
     return network

@@ -73,6 +73,10 @@ class Trainer:
         if len(config.advocates) != network.config.branches:
             given, needed = len(config.advocates), network.config.branches
             raise DataError(f"{given} advocate strengths for {needed} branches; give one each")
+        if config.epochs and len(faces) < config.batch:
+            raise DataError(
+                f"{len(faces)} training images do not fill a batch of {config.batch}: lower --batch"
+            )
         if config.batch % ranks.size:
             raise DataError(f"a batch of {config.batch} cannot be dealt evenly to {ranks.size} processes")
         self.config = config
@@ -281,4 +285,5 @@ def use_bf16(precision: str, device: torch.device) -> bool:
         return precision == "bf16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    # Torch 2.4 cannot tell.
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

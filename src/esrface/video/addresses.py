@@ -1,11 +1,13 @@
-"""Addresses of streams as they may be shown: without user names, passwords and keys."""
+"""Addresses of streams and files: where they lead, and how they may be shown, without passwords and keys."""
 
 from __future__ import annotations
 
 import os
 import re
+from urllib.parse import SplitResult, urlsplit
 
 from esrface._names import printable
+from esrface.errors import InputError
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # Everything up to the last "@" of the host's part: a password may hold an "@" of its own.
@@ -19,6 +21,28 @@ _SECRET = re.compile(
 def is_url(source: str) -> bool:
     """Whether a source is an address (``scheme://...``) and not a path."""
     return _SCHEME.match(source) is not None
+
+
+def address_parts(address: str) -> SplitResult:
+    """What an address is made of; InputError where it is malformed, such as ``http://[x/``."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        raise InputError(f"cannot read {printable(safe_name(address))}: it is no valid address") from None
+
+
+def file_of(address: str) -> str | None:
+    """The path that a ``file:`` address leads to, as this system writes paths; None for any other address."""
+    # It takes longer to load than all the rest of this module, and few sources are addresses.
+    from urllib.request import url2pathname
+
+    parts = address_parts(address)
+    if parts.scheme != "file":
+        return None
+    try:
+        return url2pathname(parts.path)
+    except OSError:
+        raise InputError(f"cannot read {printable(address)}: it leads to no file of this machine") from None
 
 
 def safe_name(source: str | os.PathLike[str] | int) -> str:

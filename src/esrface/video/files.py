@@ -28,10 +28,17 @@ _DURATION_FIRST = ("matroska,webm", "flv")
 """Formats that say in their first bytes how long they are and say nothing where they are cut short."""
 
 _SLACK_S = 0.5
-"""How much shorter than announced such a file may be: its sound may be longer than its pictures."""
+"""How much shorter than announced such a file may be: writers round, and the last picture may stay long."""
+
+_SLACK_SHARE = 0.1
+"""No more than this share of the length where pictures come at a steady rate: half of a short clip might be
+missing otherwise."""
 
 _SLACK_FRAMES = 3
-"""The same in frames: what is announced is the end of the last one, or of one or two more."""
+"""At least so many frames: what is announced is the end of the last one, or of one or two more."""
+
+_STEADY = 1.5
+"""So many usual intervals lie between pictures of a steady rate at most; times may be whole milliseconds."""
 
 _log = logging.getLogger("esrface")
 
@@ -75,6 +82,7 @@ class ContainerSource:
         self._damage: list[tuple[float, str]] = []
         self._last_s = 0.0
         self._interval_s = 0.0
+        self._longest_s = 0.0
         self._told_damage = False
         self._stopped = False
 
@@ -142,6 +150,8 @@ class ContainerSource:
         fine = self._clock.irregular == 0
         before_s, self._last_s = self._last_s, float(self._clock.tell(stamp))
         self._interval_s = self._last_s - before_s
+        # The first one may be late: the container begins with its sound.
+        self._longest_s = max(self._longest_s, self._interval_s if self._frames else 0.0)
         if fine and self._clock.irregular and stamp is not None:
             told = "%s: timestamps go back at %.2f s; time goes on from there"
             _log.warning(told, self._shown, self._last_s)
@@ -161,7 +171,7 @@ class ContainerSource:
         if 0 < self._packets < promised and opened.format.name != "avi":
             return self._broken_off(f"{promised - self._packets} of {promised} frames are missing")
         announced = self._announced_s()
-        if announced is not None and self._last_s < announced - self._slack_s():
+        if announced is not None and self._last_s < announced - self._slack_s(announced):
             return self._broken_off(f"it should go on until {announced:.2f} s")
         if self._damage:
             at, why = self._damage[0]
@@ -183,10 +193,12 @@ class ContainerSource:
         listed = len(stream.index_entries)
         return min(stream.frames, listed) if listed else stream.frames
 
-    def _slack_s(self) -> float:
+    def _slack_s(self, announced_s: float) -> float:
         rate = usable_rate(self._container.stream)
-        interval = max(self._interval_s, 0.0 if rate is None else float(1 / rate))
-        return max(_SLACK_S, _SLACK_FRAMES * interval)
+        usual_s = 0.0 if rate is None else float(1 / rate)
+        steady = self._longest_s <= _STEADY * usual_s
+        slack_s = min(_SLACK_S, _SLACK_SHARE * announced_s) if steady and usual_s else _SLACK_S
+        return max(slack_s, _SLACK_FRAMES * max(self._interval_s, usual_s))
 
     def _broken_off(self, why: str) -> str:
         if not self._frames:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 import cv2
 import numpy as np
@@ -20,14 +19,17 @@ from numpy.typing import NDArray
 
 from esrface._names import printable
 from esrface.errors import InputError
-from esrface.video.addresses import safe_name
+from esrface.video.addresses import address_parts, file_of, safe_name
 from esrface.video.container import Container, load_av
 from esrface.video.files import ContainerSource, open_file
 from esrface.video.sources import Source, SourceInfo, SourceOptions
 from esrface.video.upright import DisplayMatrix, upright_rgb
 
+FIRST_WAIT_S = 0.5
+"""Pause before the first attempt to reconnect; each further one doubles it."""
+
 MAX_WAIT_S = 10.0
-"""Longest pause between two attempts to reconnect; the first is half a second and each doubles."""
+"""Longest pause between two attempts to reconnect."""
 
 _ALWAYS_LIVE = frozenset({"rtsp", "rtsps", "rtp", "udp", "srt", "rtmp", "rtmps", "tcp", "mms", "mmsh"})
 
@@ -80,7 +82,8 @@ class LiveSource:
     Args:
         name: How it is called, without credentials.
         connect: Makes a connection, or raises InputError.
-        reconnect: How many attempts in a row are made where a connection breaks, stalls or ends.
+        reconnect: How many attempts in a row are made where a connection breaks, stalls or ends; the row ends
+            with the next frame, not with a connection that may give none.
     """
 
     live = True
@@ -90,6 +93,7 @@ class LiveSource:
         self._connect = connect
         self._reconnect = reconnect
         self._stopped = threading.Event()
+        self._attempts, self._pause_s = 0, FIRST_WAIT_S
         self._feed: Feed | None = connect()
         self.info = self._feed.info
 
@@ -98,8 +102,10 @@ class LiveSource:
         number, start = 0, 0.0
         while self._feed is not None:
             problem: str | None = None
+            first = number
             try:
                 for pixels in self._feed.pictures():
+                    self._attempts, self._pause_s = 0, FIRST_WAIT_S
                     now = time.monotonic()
                     start = start or now
                     yield LiveFrame(number, now - start, self.name, pixels)
@@ -112,7 +118,7 @@ class LiveSource:
                 self._feed.close()
             if self._stopped.is_set():
                 return
-            if problem is None and number == 0:
+            if problem is None and number == first:
                 problem = f"{self.name} gave no frame"
             self._feed = self._come_back(problem)
 
@@ -127,13 +133,13 @@ class LiveSource:
 
     def _come_back(self, problem: str | None) -> Feed | None:
         """A new connection; None where the end was one and is final; InputError where it was none."""
-        pause = 0.5
-        for attempt in range(1, self._reconnect + 1):
+        while self._attempts < self._reconnect:
+            self._attempts += 1
             said = problem or f"{self.name} ended"
-            _log.warning("%s; connecting again (%d of %d)", said, attempt, self._reconnect)
-            if self._stopped.wait(pause):
+            _log.warning("%s; connecting again (%d of %d)", said, self._attempts, self._reconnect)
+            if self._stopped.wait(self._pause_s):
                 return None
-            pause = min(2 * pause, MAX_WAIT_S)
+            self._pause_s = min(2 * self._pause_s, MAX_WAIT_S)
             try:
                 return self._connect()
             except InputError as error:
@@ -226,10 +232,10 @@ def open_camera(camera: int | str, options: SourceOptions) -> Source:
 
 def open_stream(url: str, options: SourceOptions) -> Source:
     """What an address leads to: a live stream, or a video that happens to lie elsewhere."""
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
-    if scheme == "file":
-        return open_file(unquote(parts.path), options)
+    path = file_of(url)
+    if path is not None:
+        return open_file(path, options)
+    scheme = address_parts(url).scheme
     surely_live = scheme in _ALWAYS_LIVE or options.live is True
     settings = {"rtsp_transport": "tcp"} if scheme in ("rtsp", "rtsps") else {}
 

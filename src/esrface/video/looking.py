@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface.detection import Detection, Detector
+from esrface.detection.checked import find_faces
 from esrface.results import Box
 from esrface.video.cuts import CutDetector, pack_cuts
 from esrface.video.tracking import Tracker, pack
@@ -179,7 +180,7 @@ class Looker:
 
     def _detect(self, frame: _Pending, sampler: dict[str, Any]) -> list[Look]:
         number, time_s, image = frame.number, frame.time_s, frame.image
-        found = sorted(self._detector.detect(image), key=lambda detection: -detection.box.area)
+        found = find_faces(self._detector, image)
         ids: Sequence[int | None] = [None] * len(found)
         tracks = None
         if self._tracker is not None:

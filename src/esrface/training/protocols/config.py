@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 from esrface.datasets.ckplus import FOLDS, NEUTRAL_FRAMES
 from esrface.datasets.jitter import Jitter
 from esrface.errors import InputError
 from esrface.networks.config import NetworkConfig, esr_lab, lab_ensemble, lab_single, network_config
-from esrface.training.recipes import PRECISIONS, Limits, check_choice, check_limits, plain_settings
+from esrface.training.recipes import PRECISIONS, Limits, check_choice, check_limits
 from esrface.training.stages import Pace
 
 _LIMITS: Limits = (
@@ -109,10 +108,8 @@ class FerPlusPaperConfig(ProtocolConfig):
     """Leave out training images whose pixels stand in the validation split too; the paper did not."""
 
 
-TRAINED_RATES = {"frozen": 0.0, "varied": 0.02, "fixed": 0.1}
-"""Rate of base and trained branches in each strategy of growing on CK+."""
-
-STRATEGIES = (*TRAINED_RATES, "interleaved")
+STRATEGIES = ("frozen", "varied", "fixed", "interleaved")
+"""How ESR-4 grows on CK+: whether and how fast what is trained learns on, or all of it from the start."""
 LEVELS = (1, 2, 3, 4)
 
 VARIANTS = (
@@ -148,6 +145,9 @@ class CkPlusConfig(ProtocolConfig):
         for variant in self.variants:
             check_choice("variant", variant, VARIANTS)
         check_choice("neutral frame", self.neutral, tuple(NEUTRAL_FRAMES))
+        for name in ("network", "branches", "cap"):
+            if getattr(self, name) != getattr(CkPlusConfig, name):
+                raise InputError(f"{name}: on CK+ it follows from the variants: leave it out")
         if not self.variants or not self.trials:
             raise InputError("there is nothing to train: name at least one variant and one trial")
         if set(self.trials) - set(range(FOLDS)):
@@ -163,8 +163,3 @@ def variant_shape(variant: str) -> NetworkConfig:
     if variant == "ensemble":
         return lab_ensemble()
     return esr_lab(int(variant[len("level")]))
-
-
-def settings_without(config: Any, *names: str) -> dict[str, Any]:
-    """The settings as plain data, less some of them."""
-    return {name: value for name, value in plain_settings(config).items() if name not in names}

@@ -21,7 +21,7 @@ from esrface.models.card import InputSpec, ModelCard, TrainingData, UncertaintyS
 from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
 from esrface.networks.esr import ESR
 from esrface.outputs import write_whole
-from esrface.preprocess import to_input
+from esrface.preprocess import as_rgb, to_input
 from esrface.training.export import verify
 from esrface.training.folder_export import ENOUGH_ERRORS, ENOUGH_IMAGES
 from esrface.training.precision import model_content
@@ -97,7 +97,7 @@ def _answers(
     affect: list[NDArray[np.float32]] = []
     chosen = [np.arange(at, min(at + BATCH, len(plan.valid))) for at in range(0, len(plan.valid), BATCH)]
     for pixels, _ in plan.valid.batches(chosen):
-        x = to_input([_as_rgb(face) for face in pixels], spec)
+        x = to_input([as_rgb(face) for face in pixels], spec)
         if not logits:
             shift = np.zeros((network.config.branches, len(EMOTIONS)), dtype=np.float32)
             verify(network, content, x, shift, precision, threads)
@@ -106,10 +106,6 @@ def _answers(
         if output.affect is not None:
             affect.append(output.affect)
     return np.concatenate(logits), np.concatenate(affect) if affect else None
-
-
-def _as_rgb(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.repeat(face[..., None], 3, axis=2) if face.ndim == 2 else face
 
 
 def _card(

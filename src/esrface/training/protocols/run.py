@@ -22,8 +22,6 @@ from typing import Any
 
 import torch
 
-from esrface._names import printable, reason_of
-from esrface.errors import DataError
 from esrface.networks.esr import ESR
 from esrface.networks.original import write_original
 from esrface.networks.saved import save_network
@@ -34,7 +32,14 @@ from esrface.training.curves import ENSEMBLE, Curve, Panel, write_curves
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.protocols.config import ProtocolConfig
 from esrface.training.protocols.plan import Plan
-from esrface.training.run import METRICS, WEIGHTS, check_run, state_to_go_on_from
+from esrface.training.run import (
+    METRICS,
+    WEIGHTS,
+    check_run,
+    not_ours,
+    read_table,
+    state_to_go_on_from,
+)
 from esrface.training.staged import StagedTrainer, StageEpoch
 from esrface.training.tensorboard import open_scalars
 
@@ -78,9 +83,10 @@ def check_place(run: Path, config: ProtocolConfig, resume: bool) -> None:
 
 
 def run_folder(run: Path, config: ProtocolConfig, how: Training) -> AbstractContextManager[None]:
-    """`esrface.training.run.run_folder` for a protocol, after `check_place`."""
-    check_place(run, config, how.resume)
-    return runs.run_folder(run, config, how.ranks, own=_OWN, checkpoints=f"**/{CHECKPOINT}")
+    """`esrface.training.run.run_folder` for a protocol."""
+    return runs.run_folder(
+        run, config, how.ranks, resume=how.resume, own=_OWN, checkpoints=f"**/{CHECKPOINT}"
+    )
 
 
 def train_plan(plan: Plan, run: Path, config: ProtocolConfig, how: Training) -> StagedTrainer:
@@ -176,7 +182,8 @@ class _Log:
             "branches": epoch.stage.branches,
             "epoch": epoch.epoch,
             "lr": rates[-1],
-            "trained_lr": rates[0],
+            # Of the branch before it, or the base.
+            "trained_lr": rates[-2] if len(rates) > 1 else rates[0],
             "loss": epoch.loss,
             "seconds": round(epoch.seconds, 2),
             "images_per_s": round(epoch.images_per_s, 1),
@@ -219,30 +226,12 @@ def _earlier_rows(path: Path, columns: Sequence[str], last: tuple[int, int]) -> 
     """The rows up to a stage and epoch; columns that an earlier version of this program did not write are
     left empty."""
     try:
-        rows = [row for row in read_rows(path) if (int(row["stage"]), int(row["epoch"])) <= last]
+        rows = [row for row in read_table(path) if (int(row["stage"]), int(row["epoch"])) <= last]
     except (KeyError, ValueError):
         rows = None
     if rows is None or any(row.keys() - set(columns) for row in rows):
-        raise DataError(
-            f"{printable(path)}: not the table of this training; move it away to go on without it"
-        )
+        raise not_ours(path)
     return rows
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table; none where there is no such file.
-
-    Raises:
-        DataError: It cannot be read, or is no table.
-    """
-    if not path.exists():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [dict(row) for row in csv.DictReader(file) if None not in row.values()]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = reason_of(error) if isinstance(error, OSError) else "not a CSV of UTF-8 text"
-        raise DataError(f"{printable(path)}: {reason}") from error
 
 
 def _curve(rows: Iterable[dict[str, str]], column: str) -> Curve:

@@ -31,11 +31,10 @@ from esrface.training.protocols.run import (
     OF_TRIALS,
     Training,
     check_place,
-    read_rows,
     run_folder,
     train_plan,
 )
-from esrface.training.run import WEIGHTS
+from esrface.training.run import WEIGHTS, read_table
 
 RESULTS, TABLE = OF_TRIALS
 
@@ -190,7 +189,7 @@ def _read_results(path: Path) -> list[Result]:
                 float(row["accuracy"]),
                 int(row["images"]),
             )
-            for row in read_rows(path)
+            for row in read_table(path)
         ]
     except (KeyError, ValueError) as error:
         raise DataError(
