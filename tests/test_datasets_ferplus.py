@@ -99,7 +99,7 @@ def test_a_listed_picture_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ("fer0000000.png,box,inf,0,0,0,0,0,0,0,0,0\n", "line 1 has no ten vote counts"),
         ("fer0000000.png,box,99999,0,0,0,0,0,0,0,0,0\n", "line 1 has no ten vote counts"),
         ("fer0000000.png,box,-10,0,0,0,0,0,0,0,0,0\n", "line 1 has no ten vote counts"),
-        ("fer\0.png,box,10,0,0,0,0,0,0,0,0,0\n", "1 listed pictures are missing"),
+        ("fer\0.png,box,10,0,0,0,0,0,0,0,0,0\n", "1 listed picture is missing"),
         ("f\xe4r.png,box,10,0,0,0,0,0,0,0,0,0\n", "the label file is no UTF-8 text"),
     ],
 )

@@ -184,7 +184,7 @@ def test_a_zip_of_several_splits_gives_the_one_that_was_asked_for(tmp_path: Path
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("FER2013Valid/label.csv", archive.read("FER2013Train/label.csv"))
         archive.writestr("FER2013Valid/b.png", png("Happy", 1))
-    with pytest.raises(DataError, match=r"1 listed pictures are missing, the first is a\.png"):
+    with pytest.raises(DataError, match=r"1 listed picture is missing, the first is a\.png"):
         load_ferplus(tmp_path, "valid")
 
 

@@ -79,6 +79,9 @@ class _Maps:
 
     def on_face(self, branch: int) -> NDArray[np.float32]:
         assert self.face.saliency is not None
+        count = len(self.face.saliency.branches)
+        if not -count <= branch < count:
+            raise IndexError(f"a branch's number is from 0 to {count - 1}, got {branch}")
         heat = self.face.saliency.branches[branch]
         return map_on_box(heat, self.face.box, self.face.landmarks, self.rule)
 
@@ -131,7 +134,7 @@ def recognize_facial_expression(
 
 
 def _recognizer(model: str | Path | None, on_gpu: bool, method: int | None) -> Recognizer:
-    if not isinstance(method, (int, NoneType)) or method not in DETECTORS:
+    if not isinstance(method, (int, NoneType)) or isinstance(method, bool) or method not in DETECTORS:
         raise InputError(
             f"face_detection_method is 1 (dlib, faster), 2 (dlib), 3 (Haar cascade) or None, got {method!r}"
         )

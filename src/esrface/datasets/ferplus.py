@@ -195,7 +195,8 @@ def _read_split(text: str, read: Callable[[str], bytes], labels: Path) -> FerPlu
             continue
         pixels[index] = decode_face(encoded, f"{labels}: {name}")
     if missing:
-        raise DataError(f"{labels}: {len(missing)} listed pictures are missing, the first is {missing[0]}")
+        what = "1 listed picture is" if len(missing) == 1 else f"{len(missing)} listed pictures are"
+        raise DataError(f"{labels}: {what} missing, the first is {missing[0]}")
     return FerPlusSplit(list(names), pixels, np.array(votes, dtype=np.int16))
 
 

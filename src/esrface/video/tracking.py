@@ -21,6 +21,7 @@ from esrface.results import Box
 from esrface.video.appearance import Look, blend, likeness, look_of
 from esrface.video.assignment import assign
 from esrface.video.motion import Motion, start
+from esrface.video.swaps import SIDE, View, is_swapped, view_of
 
 MEMORY_S = 2.0
 """A face out of sight for longer than this comes back as a new one."""
@@ -41,7 +42,7 @@ LIKE = 0.1
 """A face seen a moment ago may look no less like itself than this ..."""
 
 VERY_LIKE = 0.42
-"""... and one that was out of sight, or far from where it should be, no less than this."""
+"""... and one that was out of sight, is far from where it should be, or is new in all its parts, no less."""
 
 OUT_OF_SIGHT_S = 0.35
 """From which time on a face counts as having been out of sight."""
@@ -65,6 +66,8 @@ class Track:
     """How many frames were looked at since, without finding it."""
     motion: Motion
     look: Look
+    view: View | None
+    """In that frame; None if somebody else was in the way."""
 
 
 class Tracker:
@@ -95,12 +98,14 @@ class Tracker:
         """
         looks = [look_of(image, detection.box) for detection in found]
         spoilt = _touching([detection.box for detection in found])
-        pairs = assign(self._costs(found, looks, spoilt, time_s))
+        pairs = assign(self._costs(image, found, looks, spoilt, time_s))
+        views = [None if bad else view_of(image, d.box) for d, bad in zip(found, spoilt, strict=True)]
         kept: dict[int, Track] = {}
         ids = [0] * len(found)
         for row, column in pairs:
             track = self.tracks[row]
-            kept[row] = _seen(track, found[column].box, looks[column], time_s, spoilt[column])
+            seen = _seen(track, found[column].box, looks[column], time_s, spoilt[column])
+            kept[row] = replace(seen, view=views[column])
             ids[column] = track.track_id
         tracks = [kept.get(row) or replace(t, missed=t.missed + 1) for row, t in enumerate(self.tracks)]
         for column, detection in enumerate(found):
@@ -108,12 +113,17 @@ class Tracker:
                 ids[column] = self.next_id
                 self.next_id += 1
                 motion = start(*_place(detection.box))
-                tracks.append(Track(ids[column], time_s, 0, motion, looks[column]))
+                tracks.append(Track(ids[column], time_s, 0, motion, looks[column], views[column]))
         self.tracks = tuple(t for t in tracks if time_s - t.time_s <= MEMORY_S or t.missed <= MEMORY_FRAMES)
         return ids
 
     def _costs(
-        self, found: Sequence[Detection], looks: Sequence[Look], spoilt: Sequence[bool], time_s: float
+        self,
+        image: NDArray[np.uint8],
+        found: Sequence[Detection],
+        looks: Sequence[Look],
+        spoilt: Sequence[bool],
+        time_s: float,
     ) -> NDArray[np.float64]:
         cost = np.full((len(self.tracks), len(found)), np.inf)
         if not found:
@@ -130,6 +140,10 @@ class Tracker:
             needed = np.where((away > GATE / 2) | (unseen > OUT_OF_SIGHT_S), VERY_LIKE, LIKE)
             # Who is half behind somebody looks like nobody: there, being more alike than others is enough.
             allowed = (away <= GATE) & (grown <= GATE) & ((like >= needed) | np.array(spoilt))
+            if track.view is not None and not track.missed and unseen <= OUT_OF_SIGHT_S:
+                # Hidden, lit or turned all at once, or somebody else: it takes time to say, for few faces.
+                for column in np.flatnonzero(allowed & (like < VERY_LIKE) & ~np.array(spoilt)).tolist():
+                    allowed[column] = not is_swapped(track.view, image, found[column].box)
             # The logarithm: a track that may be anywhere has less of a claim to this very place.
             price = (away**2 + grown**2) / 2 + 2 * math.log(now.spread) + LOOKS_WEIGHT * (1 - like)
             cost[row, allowed] = price[allowed]
@@ -142,13 +156,23 @@ def pack(tracks: Sequence[Track], next_id: int) -> dict[str, Any]:
 
 
 def _pack_track(track: Track) -> dict[str, Any]:
-    look = base64.b64encode(track.look.astype("<f4").tobytes()).decode("ascii")
-    return {**vars(track), "motion": vars(track.motion), "look": look}
+    look = _text(track.look.astype("<f4"))
+    view = None if track.view is None else [list(track.view.box), _text(track.view.grey)]
+    return {**vars(track), "motion": vars(track.motion), "look": look, "view": view}
 
 
 def _unpack_track(plain: dict[str, Any]) -> Track:
     look = np.frombuffer(base64.b64decode(plain["look"]), dtype="<f4").astype(np.float32)
-    return Track(**{**plain, "motion": Motion(**plain["motion"]), "look": look})
+    view = None
+    # Runs that were begun before there were views can be gone on with.
+    if plain.get("view") is not None:
+        box, grey = plain["view"]
+        view = View(Box(*box), np.frombuffer(base64.b64decode(grey), dtype=np.uint8).reshape(SIDE, SIDE))
+    return Track(**{**plain, "motion": Motion(**plain["motion"]), "look": look, "view": view})
+
+
+def _text(numbers: NDArray[Any]) -> str:
+    return base64.b64encode(numbers.tobytes()).decode("ascii")
 
 
 def _seen(track: Track, box: Box, look: Look, time_s: float, spoilt: bool) -> Track:
