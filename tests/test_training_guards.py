@@ -34,6 +34,7 @@ from esrface.training.folder import FolderConfig  # noqa: E402
 from esrface.training.protocols.config import CkPlusConfig  # noqa: E402
 from esrface.training.run import CONFIG, METRICS, WEIGHTS  # noqa: E402
 from esrface.training.teacher import load_network  # noqa: E402
+from esrface.training.trainer import use_bf16  # noqa: E402
 
 SHORT = TrainConfig(network="tiny-affect", epochs=1, batch=8, precision="fp32", augmentation=Augmentation())
 
@@ -165,6 +166,12 @@ def test_ckplus_has_no_settings_without_effect(name: str) -> None:
 def test_ones_own_folder_has_no_settings_without_effect(name: str, value: object) -> None:
     with pytest.raises(InputError, match=f"{name} is for train ferplus: leave it out"):
         FolderConfig(**{name: value})
+
+
+def test_a_torch_that_cannot_tell_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    assert use_bf16("auto", torch.device("cpu")) is False
+    assert use_bf16("bf16", torch.device("cpu")) is True
 
 
 def test_processes_of_one_machine_share_its_threads_and_have_a_gpu_each(

@@ -142,6 +142,9 @@ def test_affectnet_emotions_then_valence_and_arousal(
     assert {name for name in now if name not in kept} == {
         f"branches.{k}.affect.{what}" for k in range(3) for what in ("weight", "bias")
     }
+    # Of the branches that learn on; the base never does.
+    rates = {(row["stage"], row["lr"], row["trained_lr"]) for row in rows(continuous / "metrics.csv")}
+    assert rates == {("1", "0.01", "0"), ("2", "0.01", "0.001"), ("3", "0.01", "0.001")}
     card = json.loads((continuous / "card.json").read_text())
     assert card["affect_source"] == "network"
     assert card["scores"][0]["rmse_valence"] == pytest.approx(
