@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from esrface import Recognizer  # noqa: E402
 from esrface.cli import main  # noqa: E402
 from esrface.datasets.augment import Augmentation  # noqa: E402
-from esrface.errors import DataError, InputError  # noqa: E402
+from esrface.errors import DataError, DeviceError, InputError  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
 from esrface.networks.face_features import read_face_features  # noqa: E402
 from esrface.training import ferplus as ferplus_training  # noqa: E402
@@ -185,6 +185,9 @@ def test_processes_of_one_machine_share_its_threads_and_have_a_gpu_each(
     assert threads_of_rank(3) == 3
     assert device_of_rank("cuda") == "cuda:1"
     assert device_of_rank("cpu") == "cpu"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DeviceError, match=r"more processes than there are GPUs \(1\): lower --nproc"):
+        device_of_rank("cuda")
 
 
 @pytest.mark.parametrize(

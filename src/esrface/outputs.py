@@ -7,7 +7,6 @@ whole rows and can be gone on with after the process was killed.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import secrets
@@ -22,12 +21,6 @@ from esrface._names import printable, reason_of, same_file_key
 from esrface.errors import OutputError
 
 PathLike = str | os.PathLike[str]
-
-RECORD = ".esrface.json"
-"""Hidden file in an output folder that keeps the settings of the run, so that it can be resumed."""
-
-DRAWN = "drawn"
-"""Key of that record: true where the folder is for pictures that were drawn here, which are no input."""
 
 _REASONS = {
     errno.ENOSPC: "no space left on the device; free some, or write to another place",
@@ -140,15 +133,6 @@ def discard_unfinished() -> None:
     for part in list(_unfinished):
         with suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def holds_drawn_pictures(folder: PathLike) -> bool:
-    """Whether an output folder is for pictures that were drawn here (annotated copies, sheets)."""
-    try:
-        record = json.loads((Path(folder) / RECORD).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and record.get(DRAWN) is True
 
 
 def clear_left_over(folder: PathLike) -> None:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from esrface._bounded import read_bounded
+from esrface._drawn import RECORD, holds_drawn_pictures
 from esrface._names import printable, reason_of, same_file_key
 from esrface.errors import InputError
-from esrface.outputs import RECORD, holds_drawn_pictures
 
 STDIN = "-"
 """The argument that stands for one picture on standard input."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from esrface._drawn import RECORD
 from esrface._names import printable
 from esrface.cli.app import DEBUG
 from esrface.cli.console import make_console, people
@@ -29,7 +30,6 @@ from esrface.cli.table import FaceTable
 from esrface.cli.windowed import make_screen, open_window, run_beside
 from esrface.errors import OutputError
 from esrface.images import DEFAULT_MAX_PIXELS
-from esrface.outputs import RECORD
 from esrface.recognizer import Recognizer
 from esrface.rows import picture_record
 from esrface.screen.feed import PictureFeed

@@ -8,11 +8,10 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
 
+from esrface._drawn import DRAWN, RECORD
 from esrface._names import printable
 from esrface.errors import OutputError
 from esrface.outputs import (
-    DRAWN,
-    RECORD,
     OutputNames,
     clear_left_over,
     make_folder,

@@ -95,9 +95,20 @@ def threads_of_rank(threads: int | None) -> int:
 
 
 def device_of_rank(device: str) -> str:
-    """The device by its number, where torchrun started several processes on this machine."""
-    own = os.environ.get("LOCAL_RANK")
-    return device if own is None or device != "cuda" else f"cuda:{own}"
+    """The device by its number, where torchrun started several processes on this machine.
+
+    Raises:
+        DeviceError: There are more of them than GPUs.
+    """
+    own, count = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
+    if device != "cuda" or own is None:
+        return device
+    # Without any GPU the reason is another one, which torch knows.
+    if 0 < count <= int(own):
+        raise DeviceError(
+            f"torchrun started more processes than there are GPUs ({count}): lower --nproc-per-node"
+        )
+    return f"cuda:{own}"
 
 
 def _broadcast(tensor: Tensor) -> None:
@@ -122,15 +133,9 @@ def ranks_of_torchrun(device: str) -> Iterator[tuple[Ranks, str]]:
     if size == 1:
         yield ALONE, device
         return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    if device == "cuda":
-        if local >= torch.cuda.device_count():
-            raise DeviceError(
-                f"torchrun started more processes than there are GPUs ({torch.cuda.device_count()}): lower "
-                "--nproc-per-node"
-            )
-        device = f"cuda:{local}"
-        torch.cuda.set_device(local)
+    device = device_of_rank(device)
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield Ranks(dist.get_rank(), size), device

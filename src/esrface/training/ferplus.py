@@ -40,10 +40,10 @@ from esrface.training.run import (
     WEIGHTS,
     check_run,
     is_kept_without_checkpoint,
-    log_epoch,
     run_folder,
 )
 from esrface.training.start import start_from
+from esrface.training.table import log_epoch
 from esrface.training.teacher import call_teachers
 from esrface.training.tensorboard import open_scalars
 from esrface.training.trainer import Epoch, FaceSet, Trainer

@@ -38,7 +38,8 @@ from esrface.training.config import TrainConfig
 from esrface.training.folder_data import FolderData, Step, read_folder_data
 from esrface.training.folder_start import Start, build_network, find_start
 from esrface.training.recipes import check_limits
-from esrface.training.run import METRICS, WEIGHTS, check_run, log_epoch, run_folder, state_to_go_on_from
+from esrface.training.run import METRICS, WEIGHTS, check_run, run_folder, state_to_go_on_from
+from esrface.training.table import log_epoch
 from esrface.training.trainer import Epoch, FaceSet, Trainer
 
 MIN_GAIN = 1e-3

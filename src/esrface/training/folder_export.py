@@ -28,7 +28,8 @@ from esrface.training.export import verify
 from esrface.training.folder import FolderRun
 from esrface.training.folder_report import REPORT, report_html
 from esrface.training.precision import model_content
-from esrface.training.run import METRICS, read_epochs
+from esrface.training.run import METRICS
+from esrface.training.table import read_epochs
 
 ENOUGH_IMAGES, ENOUGH_ERRORS = 100, 5
 """Validation pictures, and wrong answers among them, from which on a temperature and a measure of uncertainty

@@ -36,11 +36,10 @@ from esrface.training.run import (
     METRICS,
     WEIGHTS,
     check_run,
-    not_ours,
-    read_table,
     state_to_go_on_from,
 )
 from esrface.training.staged import StagedTrainer, StageEpoch
+from esrface.training.table import not_ours, read_table
 from esrface.training.tensorboard import open_scalars
 
 CURVES = "curves"

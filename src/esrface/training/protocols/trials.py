@@ -34,7 +34,8 @@ from esrface.training.protocols.run import (
     run_folder,
     train_plan,
 )
-from esrface.training.run import WEIGHTS, read_table
+from esrface.training.run import WEIGHTS
+from esrface.training.table import read_table
 
 RESULTS, TABLE = OF_TRIALS
 
