@@ -34,9 +34,9 @@ from esrface.networks.config import NetworkConfig, network_config
 from esrface.networks.esr import ESR
 from esrface.training.memory import keep_freed_memory
 from esrface.training.protocols.config import ProtocolConfig
-from esrface.training.staged import StagedTrainer
-from esrface.training.stages import Pace, growth
-from esrface.training.tasks import Emotions
+from esrface.training.protocols.staged import StagedTrainer
+from esrface.training.protocols.stages import Pace, growth
+from esrface.training.protocols.tasks import Emotions
 
 BATCH = 32
 WARM_UP = 4

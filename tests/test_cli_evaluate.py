@@ -156,6 +156,7 @@ def test_figures_are_shown_where_the_report_cannot_be_written(
     seen = capsys.readouterr()
     assert json.loads(seen.out)["images"] == 6
     assert "cannot write" in seen.err.splitlines()[-1]
+    assert not [path for path in (data.parent / "report").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from esrface.outputs import (
     output_errors,
     refuse_existing,
     whole_file,
+    write_together,
     write_whole,
 )
 from unprivileged import reachable_folder, unprivileged
@@ -65,6 +66,25 @@ def test_a_failure_leaves_neither_part_nor_half_file(error: type[BaseException],
             raise error
     assert names(tmp_path) == ["old.bin"]
     assert (tmp_path / "old.bin").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_that_belong_together_appear_together_or_not_at_all(overwrite: bool, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    first, last = tmp_path / "model.onnx", tmp_path / "deep" / "card.json"
+    if overwrite:
+        first.write_bytes(b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"card\.json: the file would be larger than allowed here$"):
+            write_together({first: "new", last: b"x" * 200}, overwrite=overwrite)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["model.onnx"] * overwrite
+    assert not overwrite or first.read_bytes() == b"old"
+    write_together({first: "new", last: b"x" * 200}, overwrite=overwrite)
+    assert (first.read_text(), last.stat().st_size) == ("new", 200)
 
 
 def test_a_disk_that_fills_up_leaves_what_was_there(tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ from esrface.training.config import TrainConfig  # noqa: E402
 from esrface.training.distributed import ALONE, Ranks, ranks_of_torchrun  # noqa: E402
 from esrface.training.protocols.ckplus import ckplus_stages  # noqa: E402
 from esrface.training.protocols.config import CkPlusConfig, ProtocolConfig  # noqa: E402
-from esrface.training.staged import StagedTrainer  # noqa: E402
-from esrface.training.stages import growth  # noqa: E402
-from esrface.training.tasks import Affect, Emotions  # noqa: E402
+from esrface.training.protocols.staged import StagedTrainer  # noqa: E402
+from esrface.training.protocols.stages import growth  # noqa: E402
+from esrface.training.protocols.tasks import Affect, Emotions  # noqa: E402
 from esrface.training.trainer import FaceSet, Trainer  # noqa: E402
 
 Tensors = dict[str, torch.Tensor]

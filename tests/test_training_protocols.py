@@ -40,8 +40,8 @@ from esrface.training.protocols.config import (  # noqa: E402
 from esrface.training.protocols.export import export_run  # noqa: E402
 from esrface.training.protocols.ferplus_paper import ferplus_plan  # noqa: E402
 from esrface.training.protocols.run import Training, train_plan  # noqa: E402
+from esrface.training.protocols.staged import StagedTrainer, StageEpoch  # noqa: E402
 from esrface.training.recipes import save_recipe  # noqa: E402
-from esrface.training.staged import StagedTrainer, StageEpoch  # noqa: E402
 from original_layout import write_folder  # noqa: E402
 
 TINY = ["--set", "network=tiny-wild", "--branches", "3", "--threads", "1", "--batch", "8"]

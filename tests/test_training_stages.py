@@ -25,16 +25,6 @@ from esrface.errors import DataError, InputError, ModelError  # noqa: E402
 from esrface.evaluation.paired import paired_t_test, two_sided_p  # noqa: E402
 from esrface.networks.config import NetworkConfig, esr_lab, lab_ensemble, lab_single  # noqa: E402
 from esrface.networks.esr import ESR  # noqa: E402
-from esrface.training.curves import (  # noqa: E402
-    COLORS,
-    DASH,
-    GAP,
-    LEFT,
-    RIGHT,
-    WIDTH,
-    Panel,
-    draw_curves,
-)
 from esrface.training.distributed import ALONE  # noqa: E402
 from esrface.training.protocols.ckplus import ckplus_stages, learners  # noqa: E402
 from esrface.training.protocols.config import (  # noqa: E402
@@ -46,10 +36,20 @@ from esrface.training.protocols.config import (  # noqa: E402
     ProtocolConfig,
     variant_shape,
 )
+from esrface.training.protocols.curves import (  # noqa: E402
+    COLORS,
+    DASH,
+    GAP,
+    LEFT,
+    RIGHT,
+    WIDTH,
+    Panel,
+    draw_curves,
+)
+from esrface.training.protocols.staged import StagedTrainer, as_input, take_weights  # noqa: E402
+from esrface.training.protocols.stages import Stage, growth, make_optimizer, set_modes, set_rates  # noqa: E402
+from esrface.training.protocols.tasks import Affect, Emotions  # noqa: E402
 from esrface.training.recipes import load_recipe, override, save_recipe  # noqa: E402
-from esrface.training.staged import StagedTrainer, as_input, take_weights  # noqa: E402
-from esrface.training.stages import Stage, growth, make_optimizer, set_modes, set_rates  # noqa: E402
-from esrface.training.tasks import Affect, Emotions  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "docs" / "recipes"
 

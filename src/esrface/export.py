@@ -35,7 +35,7 @@ from esrface.networks.esr import ESR, Branch, use_face_statistics
 from esrface.networks.onnx_import import from_onnx
 from esrface.networks.original import network_of, original_files
 from esrface.networks.saved import saved_content
-from esrface.outputs import output_errors, refuse_existing, write_whole
+from esrface.outputs import output_errors, refuse_existing, write_together
 from esrface.training.precision import (
     EFFECTS,
     PRECISIONS,
@@ -122,11 +122,10 @@ def export_model(
         files, difference = _safetensors(read, path, precision)
     else:
         files, difference, changed = _onnx(read, path, precision, data, batch_norm, report)
+    write_together(files, overwrite=overwrite)
     for surplus in set(_outputs(path, format)) - files.keys() if format == "legacy" else ():
         with output_errors(surplus):
             surplus.unlink()
-    for name, content in files.items():
-        write_whole(name, content, overwrite=overwrite)
     return Exported(tuple(files), difference, changed)
 
 

@@ -10,8 +10,8 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import BinaryIO
@@ -126,6 +126,25 @@ def write_whole(path: PathLike, data: bytes | str, *, overwrite: bool = False) -
     """Write a whole file at once, text as UTF-8; see ``whole_file``."""
     with whole_file(path, overwrite=overwrite) as file:
         file.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+
+
+def write_together(contents: Mapping[Path, bytes | str], *, overwrite: bool = False) -> None:
+    """Write files that belong together: none appears before there was room for all of them.
+
+    Args:
+        contents: Of each file; text as UTF-8.
+        overwrite: As for ``whole_file``.
+
+    Raises:
+        OutputError: As for ``whole_file``; then none of them is there, or all are as they were before.
+    """
+    with ExitStack() as stack:
+        for path, data in contents.items():
+            file = stack.enter_context(whole_file(path, overwrite=overwrite))
+            with output_errors(path):
+                file.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+                # Now, not when the others have their names already.
+                file.flush()
 
 
 def discard_unfinished() -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from esrface.training.protocols.config import ProtocolConfig
     from esrface.training.protocols.plan import Plan
     from esrface.training.protocols.run import Training
-    from esrface.training.staged import StageEpoch
+    from esrface.training.protocols.staged import StageEpoch
 
 Config = TypeVar("Config", bound="ProtocolConfig")
 

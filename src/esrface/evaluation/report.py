@@ -21,7 +21,7 @@ from esrface.evaluation.judged import Evaluation
 from esrface.evaluation.model_report import model_report
 from esrface.evaluation.page import to_html
 from esrface.evaluation.picture import draw_confusion
-from esrface.outputs import write_whole
+from esrface.outputs import write_together
 
 PAGES = ("report.json", "report.md", "report.html", "predictions.csv")
 """Files of every report; the charts of ``report.md`` lie in a folder beside it."""
@@ -50,11 +50,11 @@ def write_report(models: Sequence[Named], folder: Path, *, overwrite: bool = Fal
         overwrite: Replace files of an earlier report.
 
     Raises:
-        OutputError: A file exists (without ``overwrite``) or cannot be written; each is whole or not there.
+        OutputError: A file exists (without ``overwrite``) or cannot be written; then none is.
         DataError: The models did not see the same images.
     """
-    for path, content in report_files(models).items():
-        write_whole(folder / path, content, overwrite=overwrite)
+    files = {folder / path: content for path, content in report_files(models).items()}
+    write_together(files, overwrite=overwrite)
 
 
 def report_files(models: Sequence[Named]) -> Files:

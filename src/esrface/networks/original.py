@@ -24,7 +24,7 @@ from esrface.errors import ModelError
 from esrface.models.original import BASE_FILE, BRANCH_FILE, StateFile, read_state_files
 from esrface.networks.config import NetworkConfig, esr_published
 from esrface.networks.esr import ESR, Branch, ConvBlock
-from esrface.outputs import make_folder, write_whole
+from esrface.outputs import make_folder, write_together
 
 COUNTER = "num_batches_tracked"
 """A batch norm's count of training steps: in files of newer torch only, and of no use for answering."""
@@ -78,8 +78,7 @@ def write_original(network: ESR, folder: Path, *, overwrite: bool = False) -> li
     """
     files = original_files(network, folder)
     make_folder(folder)
-    for file in files:
-        write_whole(file.path, file.content, overwrite=overwrite)
+    write_together({file.path: file.content for file in files}, overwrite=overwrite)
     return [file.path for file in files]
 
 

@@ -27,10 +27,9 @@ from esrface.evaluation.calibration import fit_card
 from esrface.evaluation.copies import fresh_images
 from esrface.evaluation.exported import calibration_choice
 from esrface.models.card import CropRule, InputSpec, ModelCard, TrainingData, looks_at
-from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
+from esrface.models.registry import ModelFile
 from esrface.networks.config import NetworkConfig
 from esrface.networks.esr import ESR
-from esrface.outputs import write_whole
 from esrface.preprocess import as_rgb, to_input
 from esrface.training.config import TrainConfig, load_config
 from esrface.training.ferplus import held_out_faces, judged_split, training_faces
@@ -42,7 +41,7 @@ from esrface.training.precision import (
     effect,
     model_content,
 )
-from esrface.training.run import CONFIG, members
+from esrface.training.run import CONFIG, members, write_model
 from esrface.training.share import choose_share
 from esrface.training.teacher import VOTES, load_network
 
@@ -153,9 +152,7 @@ def export_ferplus_run(
         licence=WEIGHTS_LICENCE,
         sha256=hashlib.sha256(content).hexdigest(),
     )
-    write_whole(run / RUN_MODEL, content, overwrite=True)
-    write_whole(run / RUN_CARD, card.to_json().encode(), overwrite=True)
-    return ModelFile(run / RUN_MODEL, card)
+    return write_model(run, content, card)
 
 
 def engine_logits(

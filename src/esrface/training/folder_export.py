@@ -20,7 +20,7 @@ from esrface.ensemble import combine_arrays
 from esrface.evaluation.calibration import fit_card
 from esrface.evaluation.folder import FolderEvaluation, evaluate_folder, largest_face
 from esrface.models.card import InputSpec, ModelCard, TrainingData, UncertaintySpec
-from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
+from esrface.models.registry import ModelFile
 from esrface.outputs import write_whole
 from esrface.preprocess import to_input
 from esrface.recognizer import Recognizer
@@ -28,7 +28,7 @@ from esrface.training.export import verify
 from esrface.training.folder import FolderRun
 from esrface.training.folder_report import REPORT, report_html
 from esrface.training.precision import model_content
-from esrface.training.run import METRICS
+from esrface.training.run import METRICS, write_model
 from esrface.training.table import read_epochs
 
 ENOUGH_IMAGES, ENOUGH_ERRORS = 100, 5
@@ -74,8 +74,7 @@ def export_folder_run(
     spec = _input_spec(run)
     logits, labels = _validation_logits(run, content, spec, precision, threads)
     card = _card(run, name, version, content, spec, logits, labels)
-    write_whole(run.folder / RUN_MODEL, content, overwrite=True)
-    write_whole(run.folder / RUN_CARD, card.to_json(), overwrite=True)
+    model = write_model(run.folder, content, card)
     detector = "auto" if run.config.detect else "none"
     with Recognizer(run.folder, detector=detector, threads=threads) as recognizer:
         evaluation = evaluate_folder(
@@ -83,7 +82,7 @@ def export_folder_run(
         )
     page = report_html(run, evaluation, read_epochs(run.folder / METRICS))
     write_whole(run.folder / REPORT, page, overwrite=True)
-    return FolderModel(ModelFile(run.folder / RUN_MODEL, card), evaluation)
+    return FolderModel(model, evaluation)
 
 
 def _input_spec(run: FolderRun) -> InputSpec:

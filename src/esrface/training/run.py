@@ -11,8 +11,9 @@ from typing import Any
 
 from esrface._names import printable
 from esrface.errors import DataError, InputError
-from esrface.models.registry import RUN_CARD, RUN_MODEL
-from esrface.outputs import clear_left_over, make_folder
+from esrface.models.card import ModelCard
+from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
+from esrface.outputs import clear_left_over, make_folder, write_together
 from esrface.training.checkpoint import CHECKPOINT, load_checkpoint
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.recipes import load_recipe, save_recipe, setting_differences
@@ -65,6 +66,12 @@ def check_run(run: Path, config: Any, resume: bool, own: Sequence[str] = OWN) ->
         raise DataError(f"{named}: cannot resume with another configuration ({'; '.join(changed)})")
     # Before an epoch is learnt that could not be written down.
     read_epochs(run / METRICS)
+
+
+def write_model(run: Path, content: bytes, card: ModelCard) -> ModelFile:
+    """Write a run's model with its card; OutputError where that fails, and both are as they were."""
+    write_together({run / RUN_MODEL: content, run / RUN_CARD: card.to_json()}, overwrite=True)
+    return ModelFile(run / RUN_MODEL, card)
 
 
 def is_kept_without_checkpoint(run: Path) -> bool:

@@ -6,8 +6,9 @@ A source gives frames with their numbers and times, sampling chooses, and three 
 
 from esrface.video.addresses import safe_name
 from esrface.video.frames import Frame, TrackedFace
+from esrface.video.opening import open_source
 from esrface.video.pipeline import DETECTION_SIZE, Video, open_video
-from esrface.video.sources import Source, SourceFrame, SourceInfo, SourceOptions, open_source
+from esrface.video.sources import Source, SourceFrame, SourceInfo, SourceOptions
 
 __all__ = [
     "DETECTION_SIZE",

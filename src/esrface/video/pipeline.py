@@ -20,6 +20,7 @@ from esrface.video.channel import Channel
 from esrface.video.cuts import CutDetector, thumbnail, unlike
 from esrface.video.frames import Frame
 from esrface.video.looking import Look, Looker
+from esrface.video.opening import open_source
 from esrface.video.sampling import choose_sampling
 from esrface.video.smoothing import Smoother, pack_smoother
 from esrface.video.sources import (
@@ -30,7 +31,6 @@ from esrface.video.sources import (
     SourceInfo,
     SourceOptions,
     is_number,
-    open_source,
 )
 
 DETECTION_SIZE = 320

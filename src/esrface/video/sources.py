@@ -1,23 +1,16 @@
-"""Where frames come from: one protocol for files, streams, pictures and cameras."""
+"""What a source of frames is: one protocol for files, streams, pictures and cameras."""
 
 from __future__ import annotations
 
-import glob
-import os
-import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esrface._names import printable
 from esrface.errors import InputError
-from esrface.video.addresses import is_url
 
 STDIN = "-"
 
@@ -121,81 +114,3 @@ class SourceOptions:
 def is_number(value: object) -> bool:
     """Whether it is a whole or decimal number."""
     return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def open_source(source: str | os.PathLike[str] | int, options: SourceOptions | None = None) -> Source:
-    """Open whatever a source is called by.
-
-    Args:
-        source: A video file; a folder of pictures or a pattern of them (``img_%03d.png``, ``frames/*.jpg``);
-            an address (``http://``, ``https://``, ``rtsp://`` ...); a named pipe; ``"-"`` for standard input;
-            a camera's number (0 is the first) or its device (``/dev/video0``).
-        options: See there.
-
-    Raises:
-        InputError: Nothing there, or nothing that can be read as a video.
-        DependencyError: It needs the extra ``video``.
-    """
-    options = options or SourceOptions()
-    if isinstance(source, int):
-        if isinstance(source, bool) or source < 0:
-            raise InputError(f"cannot read camera {source!r}: cameras are numbered from 0 on")
-        return _live(source, options)
-    text = os.fsdecode(source)
-    if text == STDIN:
-        from esrface.video.pipes import open_stdin
-
-        return open_stdin(options)
-    if is_url(text):
-        return _open_url(text, options)
-    kind = _kind(text)
-    if kind == "camera":
-        return _live(text, options)
-    if kind == "pictures":
-        from esrface.video.pictures import PictureSequence
-
-        return PictureSequence(text, options.picture_rate, live=bool(options.live))
-    if kind == "pipe":
-        from esrface.video.pipes import open_pipe
-
-        return open_pipe(text, options)
-    if kind == "file":
-        from esrface.video.files import open_file
-
-        return open_file(text, options)
-    raise InputError(f"cannot read {printable(text)}: {kind}")
-
-
-def _kind(path: str) -> str:
-    """``"camera"``, ``"pictures"``, ``"pipe"`` or ``"file"``; else why there is nothing to read."""
-    if not path:
-        return "no such file or folder"
-    try:
-        mode = Path(path).stat().st_mode
-    except FileNotFoundError:
-        if re.search(r"%0?\d*d", path) or glob.has_magic(path):
-            return "pictures"
-        return "no such file or folder"
-    except OSError as error:
-        return error.strerror or "it cannot be opened"
-    except ValueError:
-        return "no such file or folder"
-    if stat.S_ISDIR(mode):
-        return "pictures"
-    if stat.S_ISCHR(mode):
-        return "camera"
-    if stat.S_ISFIFO(mode):
-        return "pipe"
-    return "file" if stat.S_ISREG(mode) else "it is neither a file nor a folder, pipe or camera"
-
-
-def _live(camera: int | str, options: SourceOptions) -> Source:
-    from esrface.video.live import open_camera
-
-    return open_camera(camera, options)
-
-
-def _open_url(url: str, options: SourceOptions) -> Source:
-    from esrface.video.live import open_stream
-
-    return open_stream(url, options)

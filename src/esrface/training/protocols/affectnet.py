@@ -20,9 +20,9 @@ from esrface.training.protocols.config import (
     ProtocolConfig,
 )
 from esrface.training.protocols.plan import Origin, Plan, absent, load_start
-from esrface.training.staged import Pools
-from esrface.training.stages import Stage, growth
-from esrface.training.tasks import Affect, Emotions
+from esrface.training.protocols.staged import Pools
+from esrface.training.protocols.stages import Stage, growth
+from esrface.training.protocols.tasks import Affect, Emotions
 
 TERMS = "AffectNet: for non-commercial research, by agreement with its authors"
 

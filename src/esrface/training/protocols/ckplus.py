@@ -12,8 +12,8 @@ from esrface.models.card import CropRule, TrainingData
 from esrface.training.fingerprint import Fingerprint
 from esrface.training.protocols.config import CkPlusConfig, variant_shape
 from esrface.training.protocols.plan import Origin, Plan, load_start
-from esrface.training.stages import Pace, Stage, growth, interleaved
-from esrface.training.tasks import Emotions
+from esrface.training.protocols.stages import Pace, Stage, growth, interleaved
+from esrface.training.protocols.tasks import Emotions
 
 TERMS = "CK+: for non-commercial research, by agreement with its distributors"
 

@@ -9,8 +9,8 @@ from esrface.datasets.ckplus import FOLDS, NEUTRAL_FRAMES
 from esrface.datasets.jitter import Jitter
 from esrface.errors import InputError
 from esrface.networks.config import NetworkConfig, esr_lab, lab_ensemble, lab_single, network_config
+from esrface.training.protocols.stages import Pace
 from esrface.training.recipes import PRECISIONS, Limits, check_choice, check_limits
-from esrface.training.stages import Pace
 
 _LIMITS: Limits = (
     (("branches", "epochs", "batch", "cap", "validate_every", "decay_every"), lambda n: n >= 1, "at least 1"),

@@ -18,17 +18,17 @@ from esrface.engine.onnx import OnnxEngine
 from esrface.ensemble import combine_arrays
 from esrface.evaluation.calibration import fit_card
 from esrface.models.card import InputSpec, ModelCard, TrainingData, UncertaintySpec
-from esrface.models.registry import RUN_CARD, RUN_MODEL, ModelFile
+from esrface.models.registry import RUN_CARD, ModelFile
 from esrface.networks.esr import ESR
-from esrface.outputs import write_whole
 from esrface.preprocess import as_rgb, to_input
 from esrface.training.export import verify
 from esrface.training.folder_export import ENOUGH_ERRORS, ENOUGH_IMAGES
 from esrface.training.precision import model_content
 from esrface.training.protocols.config import ProtocolConfig
 from esrface.training.protocols.plan import Plan
+from esrface.training.protocols.tasks import Affect
 from esrface.training.recipes import plain_settings
-from esrface.training.tasks import Affect
+from esrface.training.run import write_model
 
 BATCH = 64
 
@@ -70,9 +70,7 @@ def export_run(
     card = _card(network, plan, config, spec, logits, affect, hashlib.sha256(content).hexdigest())
     described = {"name": protocol, **_settings(config), "selection": _selection(plan), **(notes or {})}
     card = replace(card, name=name, protocol=described, description=_description(card, protocol, plan))
-    write_whole(run / RUN_MODEL, content, overwrite=True)
-    write_whole(run / RUN_CARD, card.to_json(), overwrite=True)
-    return ModelFile(run / RUN_MODEL, card)
+    return write_model(run, content, card)
 
 
 def input_spec(network: ESR, config: ProtocolConfig) -> InputSpec:

@@ -16,8 +16,8 @@ from esrface.training.fingerprint import Fingerprint
 from esrface.training.protocols.affectnet import fresh_samples
 from esrface.training.protocols.config import FerPlusPaperConfig
 from esrface.training.protocols.plan import Origin, Plan, absent, load_start
-from esrface.training.stages import growth
-from esrface.training.tasks import Emotions
+from esrface.training.protocols.stages import growth
+from esrface.training.protocols.tasks import Emotions
 
 ORIGIN = Origin(
     data="FER+",

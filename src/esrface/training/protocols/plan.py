@@ -19,10 +19,10 @@ from esrface.networks.esr import ESR
 from esrface.networks.original import read_original
 from esrface.networks.saved import load_saved
 from esrface.training.fingerprint import Fingerprint
+from esrface.training.protocols.staged import Pools, take_weights
+from esrface.training.protocols.stages import Stage
+from esrface.training.protocols.tasks import Task
 from esrface.training.run import WEIGHTS
-from esrface.training.staged import Pools, take_weights
-from esrface.training.stages import Stage
-from esrface.training.tasks import Task
 
 
 @dataclass(frozen=True)

@@ -28,17 +28,17 @@ from esrface.networks.saved import save_network
 from esrface.outputs import RowFile, write_whole
 from esrface.training import run as runs
 from esrface.training.checkpoint import CHECKPOINT, save_checkpoint
-from esrface.training.curves import ENSEMBLE, Curve, Panel, write_curves
 from esrface.training.distributed import ALONE, Ranks
 from esrface.training.protocols.config import ProtocolConfig
+from esrface.training.protocols.curves import ENSEMBLE, Curve, Panel, write_curves
 from esrface.training.protocols.plan import Plan
+from esrface.training.protocols.staged import StagedTrainer, StageEpoch
 from esrface.training.run import (
     METRICS,
     WEIGHTS,
     check_run,
     state_to_go_on_from,
 )
-from esrface.training.staged import StagedTrainer, StageEpoch
 from esrface.training.table import not_ours, read_table
 from esrface.training.tensorboard import open_scalars
 

@@ -22,11 +22,11 @@ from esrface.errors import DataError, ModelError
 from esrface.networks.config import NetworkConfig
 from esrface.networks.esr import ESR, ESROutput
 from esrface.training.distributed import ALONE, Ranks
-from esrface.training.learning import LearningFigures, Tally
 from esrface.training.losses import StepLosses
 from esrface.training.protocols.config import ProtocolConfig
-from esrface.training.stages import Stage, make_optimizer, set_modes, set_rates
-from esrface.training.tasks import Judgement, Task
+from esrface.training.protocols.learning import LearningFigures, Tally
+from esrface.training.protocols.stages import Stage, make_optimizer, set_modes, set_rates
+from esrface.training.protocols.tasks import Judgement, Task
 from esrface.training.trainer import use_bf16
 
 Pools = Callable[[Stage], Sequence[FacePool]]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from esrface.training.distributed import Ranks
-from esrface.training.tasks import Figures, Task
+from esrface.training.protocols.tasks import Figures, Task
 
 
 @dataclass(frozen=True)

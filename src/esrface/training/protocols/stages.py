@@ -1,6 +1,6 @@
 """A training that grows an ensemble, as data: which parts learn at what rate, for how long, stage by stage.
 
-The four protocols of the paper are lists of stages; `esrface.training.staged` walks through any such list.
+The four protocols of the paper are lists of stages; `StagedTrainer` walks through any such list.
 """
 
 from __future__ import annotations
