@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 
 def percent(share: float) -> str:
-    """A probability without digits that nobody reads, and never more certain than it is: ``">99%"``."""
+    """A probability without digits that nobody reads, and never more certain than it is: ``">99%"``.
+
+    Halves go up, as on the pages of reports.
+    """
     if 0.995 <= share < 1:
         return ">99%"
-    return f"{share * 100:.0f}%"
+    return f"{math.floor(share * 100 + 0.5)}%"
 
 
 def signed(value: float) -> str:
