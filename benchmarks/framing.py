@@ -28,7 +28,7 @@ from esrface import Recognizer
 from esrface.datasets.ferplus import FACE_SIZE, load_ferplus, majority_labels
 from esrface.detection import Detector
 from esrface.ensemble import Answers
-from esrface.models.card import CropRule
+from esrface.models.card import CropRule, looks_at
 from scenes import BORDER, ENLARGED, FRAME, MOVES, Faces, Picture, enlarge, find_photos, locate, reduce, turn
 
 TIGHT = CropRule(margin=0.0, square=True, align=False)
@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(options.threads)
     recognizer = Recognizer(options.model, threads=options.threads)
-    card, mirror = recognizer.card, "on" if recognizer.mirror else "off"
+    card = recognizer.card
     split = load_ferplus(options.data, "valid")
     labels = majority_labels(split.votes)
     kept = np.flatnonzero(labels >= 0)[: options.limit]
@@ -63,7 +63,8 @@ def main() -> None:
     photos = find_photos(recognizer.detector, options.photos)
     right = recognizer.answers(list(pixels)).emotion == labels
     print(
-        f"{card.name} {card.version} (sha256 {card.sha256[:12]}), mirror {mirror}, {card.crop}; detector "
+        f"{card.name} {card.version} (sha256 {card.sha256[:12]}), "
+        f"{looks_at(card.network, recognizer.mirror)}, {card.crop}; detector "
         f"{recognizer.detector.name}; {len(photos.hits)} faces in photos; {len(pixels)} images of FER+ "
         f"validation (majority rule).\n\nIn FER+'s own framing {right.mean():.2%} of the images are read "
         f"rightly: {right[found].mean():.2%} of the {found.sum()} ({found.mean():.1%}) whose face is found, "

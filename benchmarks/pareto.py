@@ -54,9 +54,14 @@ Made by `python benchmarks/pareto.py --data DIR{models}` on {date}; the file exp
 {rows}
 
 FER+ validation (PublicTest), 8 classes, majority rule, {images} images; the split that chose our models.
+A number behind our model's name is the version of its weights.
 `fer` was trained on FER2013's older labels and has seven classes: the faces of contempt count as wrong.
 ESR-9 is the paper's; (\\*) its accuracy is the published one, on FER+'s test split and after training on
-AffectNet: no other can be had without its weights, and two splits do not compare to the tenth of a point.
+AffectNet, and two splits do not compare to the tenth of a point. What it reaches from FER+ alone stands in
+the [diary](experiments.md).
+
+Times differ a little from those in the README and in [peers.md](peers.md): each page is one run of its own,
+so compare within a table only.
 """
 
 Pixels = NDArray[np.uint8]

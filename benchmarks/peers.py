@@ -66,7 +66,8 @@ two packages get on such faces, not two methods on equal terms.
 ## Milliseconds a face
 
 From a face's pixels to the answer, one face a call, median of {rounds} rounds of five. `fer` runs one small
-network; our answer is that of nine branches, with its uncertainty.
+network; our answer is that of nine branches, with its uncertainty. Times differ a little from those in the
+README and in [pareto.md](pareto.md): each page is one run of its own, so compare within a table only.
 
 {times}
 

@@ -186,7 +186,7 @@ def test_the_originals_command_line_works(image: Run, capsys: pytest.CaptureFixt
         (["--csv", "x", "--parquet", "x"], "esrface image: two outputs name the same file: give each its "),
         (["-", "-"], "esrface image: - can be given once only: standard input holds one picture"),
         (["--batch-norm", "running"], "esrface: batch_norm is for the original's .pt weights only"),
-        (["--device", "gpu"], "esrface: unknown device 'gpu': did you mean 'cpu'? choose from cpu, cuda"),
+        (["--device", "gpu"], "esrface: unknown device 'gpu': did you mean 'cuda'? choose from cpu, cuda"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(
@@ -440,7 +440,8 @@ def test_parquet_without_its_extra_is_one_line_and_leaves_nothing(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert image("a.png", "--csv", "rows.csv", "--save", "out", "--parquet", "rows.parquet") == 2
     assert capsys.readouterr().err.startswith(
-        "esrface: Parquet files need PyArrow: install the extra with pip install 'esrface[parquet]'"
+        "esrface: Parquet files need PyArrow: in a clone of esrface, "
+        "pip install -c constraints.txt '.[parquet]'"
     )
     assert [path.name for path in Path().iterdir()] == ["a.png"]
 

@@ -380,6 +380,23 @@ def test_a_finished_parquet_file_takes_another_video(video: Run, tmp_path: Path)
     assert Path("rows.parquet").stat().st_mtime_ns == before
 
 
+def test_a_finished_annotated_video_is_not_made_again(
+    video: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    squares(tmp_path / "a.mp4", 12)
+    options = ["a.mp4", "--detector", "none", "--every", "4", "--save-video", "drawn.mp4"]
+    assert video(*options) == 0
+    before = Path("drawn.mp4").stat().st_mtime_ns
+    capsys.readouterr()
+    rows = ["--csv", "rows.csv"]
+    # Rows that are new get all frames, the video beside them stays as it is.
+    for more, done in (([], True), (rows, False), (rows, True)):
+        assert video(*options, *more, "--resume") == 0
+        assert ("1 video done before" in last_lines(capsys)) == done
+        assert Path("drawn.mp4").stat().st_mtime_ns == before
+    assert len(rows_of("rows.csv")) == 3
+
+
 def test_a_file_that_has_grown_is_gone_on_with(
     video: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -515,7 +532,8 @@ def test_parquet_without_its_extra_is_one_line_and_leaves_nothing(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert video("a.mp4", "--csv", "a.csv", "--parquet", "a.parquet") == 2
     assert last_lines(capsys).startswith(
-        "esrface: Parquet files need PyArrow: install the extra with pip install 'esrface[parquet]'"
+        "esrface: Parquet files need PyArrow: in a clone of esrface, "
+        "pip install -c constraints.txt '.[parquet]'"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 

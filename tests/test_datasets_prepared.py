@@ -187,7 +187,7 @@ def test_names_with_underscores_are_read_as_well(tmp_path: Path) -> None:
 )
 def test_names_out_of_range_are_refused(tmp_path: Path, name: str) -> None:
     write_picture(tmp_path / "Validation" / "0" / name, np.zeros((96, 96, 3), np.uint8))
-    with pytest.raises(DataError, match=f"1 files are not named .* the first is .*{name}"):
+    with pytest.raises(DataError, match=f"1 file is not named .* the first is .*{name}"):
         list_affectnet(tmp_path, "validation")
 
 
@@ -259,7 +259,7 @@ def test_a_session_without_a_face_is_left_out_as_a_whole(tmp_path: Path) -> None
         (lambda root: shutil.rmtree(root / "Emotion"), "no folder Emotion here"),
         (
             lambda root: shutil.rmtree(root / "cohn-kanade-images" / "S005"),
-            "1 labelled sessions have less than 4",
+            "1 labelled session has less than 4",
         ),
         (lambda root: next(root.rglob("*_emotion.txt")).write_text("8.0"), "a number from 1 to 7, got 8"),
         (lambda root: next(root.rglob("*_emotion.txt")).write_text("happy"), "holds no number"),
@@ -373,7 +373,7 @@ def test_commands_prepare_and_check(
     assert len(record["warnings"]) == seen.err.count("\n") == 2  # the sets that are not there
     next(Path("out").rglob("*.jpg")).write_bytes(b"")
     assert main(["data", "check", "affectnet", "--data", "out"]) == 2
-    assert "1 files are empty" in capsys.readouterr().err
+    assert "1 file is empty" in capsys.readouterr().err
 
     write_ckplus(tmp_path / "CK+", SESSIONS)
     assert main(["data", "ckplus", "--data", "CK+", "--out", "faces"]) == 0

@@ -141,7 +141,7 @@ def test_faces_that_the_table_does_not_have_are_not_gone_on_with(
         prepare_affectnet(root, root, out, "training", resume=True)
     place = out / "Training_Labeled" / "0" / f"{stale}.jpg"
     assert str(caught.value) == (
-        f"{out / 'Training_Labeled'}: 1 faces are none of {table}, the first is {place}: "
+        f"{out / 'Training_Labeled'}: 1 face is none of {table}, the first is {place}: "
         "take them out, or choose another --out"
     )
     assert contents(out) == before
@@ -302,7 +302,7 @@ def test_prepared_sessions_of_another_label_are_not_gone_on_with(tmp_path: Path)
         prepare_ckplus(root, tmp_path / "out", resume=True)
     label = Path("Emotion", "S006", "001", "S006_001_00000005_emotion.txt")
     assert str(caught.value) == (
-        f"{tmp_path / 'out'}: 1 label files are none of the data's, the first is {tmp_path / 'out' / label}: "
+        f"{tmp_path / 'out'}: 1 label file is none of the data's, the first is {tmp_path / 'out' / label}: "
         "take them out, or choose another --out"
     )
     assert contents(tmp_path / "out") == before
@@ -321,7 +321,7 @@ def test_pictures_in_no_class_are_told(
     line = f"2 pictures lie in {tmp_path / 'train'} itself, in no class: they are left out"
     listed = list_folder(tmp_path, "train")
     assert (listed.loose, listed.doubts, len(listed.pictures)) == ((line,), (line,), 4)
-    other = f"1 pictures lie in {tmp_path / 'valid'} itself, in no class: they are left out"
+    other = f"1 picture lies in {tmp_path / 'valid'} itself, in no class: it is left out"
     assert main(["data", "check", "folder", "--data", str(tmp_path)]) == 0
     assert [said for said in capsys.readouterr().err.splitlines() if "warning" in said] == [
         f"esrface: warning: {line}",
@@ -384,7 +384,7 @@ def copy_train(root: Path) -> None:
         (
             {"happy": 2, "sad": 1},
             lambda root: shutil.copy(root / "train" / "sad" / "000.png", root / "valid" / "happy" / "z.png"),
-            "none of the 1 training pictures of Sad can be used (train: 1 pictures are in valid too",
+            "the only training picture of Sad cannot be used (train: 1 picture is in valid too",
         ),
         (
             {"happy": 2, "sad": 2},
@@ -435,10 +435,10 @@ def test_check_tells_what_the_splits_share_and_lack(
     assert main(["data", "check", "folder", "--data", str(tmp_path)]) == 0
     warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert [line.removeprefix("esrface: warning: ") for line in warnings] == [
-        "1 pictures of train are in valid too: training leaves them out",
-        "1 pictures of train are in test too",
+        "1 picture of train is in valid too: training leaves it out",
+        "1 picture of train is in test too",
         "valid has no picture of Surprise: how well it is recognised stays unknown",
-        "valid has 1 pictures of Fear, train none: they can only be got wrong",
+        "valid has 1 picture of Fear, train none: it can only be got wrong",
     ]
 
 

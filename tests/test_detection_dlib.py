@@ -214,7 +214,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(
     # Python takes such a module for one that is not there.
     monkeypatch.setitem(sys.modules, PACKAGES[package], None)
     expected = (
-        f"the package {package} of the extra 'dlib' is not installed: in the clone of esrface, "
+        f"the package {package} of the extra 'dlib' is not installed: in a clone of esrface, "
         "pip install -c constraints.txt '.[dlib]', or use the detector haar (-fd 3)"
     )
     with pytest.raises(DependencyError) as caught:

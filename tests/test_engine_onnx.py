@@ -261,8 +261,18 @@ def test_weights_that_are_not_finite(inputs: NDArray[np.float32]) -> None:
 
 def test_devices(tiny_model: Path) -> None:
     file = resolve_model(tiny_model)
-    with pytest.raises(InputError, match="unknown device 'cude': did you mean 'cuda'"):
-        create_engine(file, device="cude", threads=1)
+    # Who writes "gpu" means no CPU, near as the words are.
+    for given, meant in (
+        ("cude", "cuda"),
+        ("gpu", "cuda"),
+        ("GPU:0", "cuda"),
+        ("cuda:1", "cuda"),
+        ("cpi", "cpu"),
+    ):
+        with pytest.raises(InputError, match=f"unknown device '{given}': did you mean '{meant}'"):
+            create_engine(file, device=given, threads=1)
+    with pytest.raises(InputError, match="unknown device 'mps': choose from cpu, cuda"):
+        create_engine(file, device="mps", threads=1)
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():

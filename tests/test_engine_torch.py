@@ -226,7 +226,9 @@ def test_an_unknown_batch_norm_suggests_the_nearest(folder: Path) -> None:
 
 def test_without_torch_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(DependencyError, match=r"need torch; in the clone: pip install .*'\.\[torch\]'$"):
+    with pytest.raises(
+        DependencyError, match=r"need torch: in a clone of esrface, pip install .*'\.\[torch\]'$"
+    ):
         Recognizer(folder)
     # Which model it is can be said all the same.
     assert resolve_model(folder).card.branches == BRANCHES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from esrface._numbers import percent, signed
+from esrface._numbers import counted, percent, signed
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,8 @@ def test_shares_are_whole_percents_and_never_too_certain(share: float, text: str
 @pytest.mark.parametrize(("value", "text"), [(0.5, "+0.50"), (-0.25, "-0.25"), (-0.001, "+0.00")])
 def test_affect_has_its_sign_unless_it_is_nothing(value: float, text: str) -> None:
     assert signed(value) == text
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(number, "picture") for number in (0, 1, 2)] == ["0 pictures", "1 picture", "2 pictures"]
+    assert [counted(n, "face is", "faces are") for n in (1, 1234)] == ["1 face is", "1,234 faces are"]

@@ -13,8 +13,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import video_fixtures
 from esrface import EMOTIONS, Recognizer
+from esrface.cli import main
 from esrface.rows import SCHEMA_VERSION, picture_record
+
+demo_clip = video_fixtures.demo_clip
+
+OF_VIDEOS = {"frame", "time_s", "track_id", "smoothed"}
+"""What only objects of videos have."""
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +47,9 @@ def test_the_schema_is_a_schema(schema: dict[str, Any]) -> None:
 
 def test_real_output_fits_and_every_key_is_described(schema: dict[str, Any], record: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator(schema).validate(record)
-    assert list(record) == list(schema["properties"])
+    assert list(record) == [key for key in schema["properties"] if key not in OF_VIDEOS]
     face, branch = record["faces"][0], record["faces"][0]["branches"][0]
-    assert set(face) == set(schema["$defs"]["face"]["properties"])
+    assert set(face) == set(schema["$defs"]["face"]["properties"]) - OF_VIDEOS
     assert set(branch) == set(schema["$defs"]["branch"]["properties"])
 
 
@@ -80,3 +87,38 @@ def test_what_does_not_fit_is_refused(
     spoil(copy)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(schema).validate(copy)
+
+
+@pytest.fixture
+def frame_records(
+    demo_clip: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> list[dict[str, Any]]:
+    """What ``esrface video --json`` prints, answers smoothed for an annotated video beside it."""
+    drawn = ["--save-video", str(tmp_path / "drawn.mp4"), "--abstain-below", "0.5", "--threads", "2"]
+    words = ["video", str(demo_clip), "--every", "30", "--json", "--model", str(tiny_model), *drawn]
+    assert main(words) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_lines_of_videos_fit_and_every_key_is_described(
+    schema: dict[str, Any], frame_records: list[dict[str, Any]]
+) -> None:
+    validator = jsonschema.Draft202012Validator(schema)
+    for record in frame_records:
+        validator.validate(record)
+        assert list(record) == list(schema["properties"])
+    faces = [face for record in frame_records for face in record["faces"]]
+    described = schema["$defs"]["face"]["properties"]
+    assert {key for face in faces for key in face} == set(described)
+    assert {key for face in faces for key in face["smoothed"]} == set(described["smoothed"]["properties"])
+    spoilt: list[tuple[str, Any]] = [("frame", 1.5), ("frame", "1"), ("frame", -1), ("time_s", "0.5")]
+    for key, value in [*spoilt, ("time_s", None)]:
+        with pytest.raises(jsonschema.ValidationError):
+            validator.validate({**frame_records[0], key: value})
+    record = next(record for record in frame_records if record["faces"])
+    for value in ("1", 0, 1.5):
+        with pytest.raises(jsonschema.ValidationError):
+            validator.validate({**record, "faces": [{**record["faces"][0], "track_id": value}]})
+    for smoothed in (None, {"emotion": "Happy"}):
+        with pytest.raises(jsonschema.ValidationError):
+            validator.validate({**record, "faces": [{**record["faces"][0], "smoothed": smoothed}]})

@@ -476,7 +476,7 @@ def test_its_repr_says_what_is_in_use(tiny_model: Path) -> None:
     [
         ({"vote": "median"}, InputError, "unknown vote 'median': did you mean 'mean'"),
         ({"detector": "har"}, InputError, "did you mean 'haar'"),
-        ({"device": "gpu"}, InputError, "unknown device 'gpu': did you mean 'cpu'"),
+        ({"device": "gpu"}, InputError, "unknown device 'gpu': did you mean 'cuda'"),
         ({"mirror": "no"}, InputError, "mirror must be True, False or None (as the card says), got 'no'"),
         ({"mirror": 1}, InputError, "mirror must be True, False or None (as the card says), got 1"),
         ({"threads": 0}, InputError, "threads must be a whole number of at least 1, got 0"),

@@ -354,6 +354,16 @@ def test_what_exists_is_refused_before_the_work(
     assert "--resume continues files" in capsys.readouterr().err
 
 
+def test_a_report_leaves_no_hidden_file_beside_it(run: Run, tmp_path: Path) -> None:
+    squares(tmp_path / "a.mp4", 6)
+    options = ["a.mp4", "--detector", "none", "--every", "1"]
+    assert run("video", *options, "--report", "out/a.html") == 0
+    assert [path.name for path in Path("out").iterdir()] == ["a.html"]
+    assert run("video", *options, "--report", "rows/a.html", "--csv", "rows/a.csv") == 0
+    left = {"a.html", "a.csv", "a.csv.meta.json", ".a.csv.resume.json"}
+    assert {path.name for path in Path("rows").iterdir()} == left
+
+
 def test_resuming_keeps_the_rows_and_writes_the_report_anew(run: Run, tmp_path: Path) -> None:
     squares(tmp_path / "a.mp4", 12)
     options = ["a.mp4", "--detector", "none", "--every", "1", "--csv", "a.csv"]

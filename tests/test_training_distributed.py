@@ -198,5 +198,8 @@ def test_a_batch_that_does_not_divide_is_refused_and_so_is_a_missing_tensorboard
     from esrface.training.tensorboard import open_scalars
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DependencyError, match=r"pip install .*\[tensorboard\]"), open_scalars(tmp_path, True):
+    with (
+        pytest.raises(DependencyError, match=r"pip install .*'\.\[tensorboard\]'$"),
+        open_scalars(tmp_path, True),
+    ):
         pass

@@ -26,6 +26,7 @@ from esrface.datasets.augment import Augmentation  # noqa: E402
 from esrface.engine.onnx import OnnxEngine  # noqa: E402
 from esrface.errors import DataError, ModelError  # noqa: E402
 from esrface.evaluation.ferplus import evaluate_ferplus  # noqa: E402
+from esrface.models.card import ModelCard  # noqa: E402
 from esrface.networks.config import NETWORKS, Conv, MaxPool, NetworkConfig  # noqa: E402
 from esrface.networks.onnx_export import to_onnx  # noqa: E402
 from esrface.preprocess import to_input  # noqa: E402
@@ -86,6 +87,28 @@ def test_a_share_is_chosen_on_images_held_out(
     train_ferplus(data, tmp_path / "all", replace(SHORT, epochs=1))
     with pytest.raises(DataError, match="held no training images out"):
         export_ferplus_run(tmp_path / "all", data, ExportOptions(share=None))
+
+
+def test_a_share_that_another_run_chose_and_its_origin_come_along(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    train_ferplus(data, tmp_path / "held", replace(SHORT, held_out=0.3))
+    chosen = export_ferplus_run(tmp_path / "held", data, ExportOptions(share=None)).card.logit_adjustment
+    train_ferplus(data, tmp_path / "all", SHORT)
+    train = ["train", "ferplus", "--data", str(data), "--recipe", str(tmp_path / "all" / "config.yaml")]
+    train += ["--out", str(tmp_path / "all"), "--resume", "--share"]
+    assert main([*train, str(tmp_path / "held")]) == 0
+    taken = ModelCard.load(tmp_path / "all" / "card.json").logit_adjustment
+    assert taken is not None
+    assert chosen is not None
+    assert taken["share"] == chosen["share"]
+    assert taken["share_chosen_on"] == "training images held out by the run held"
+    assert main(["models", str(tmp_path / "all")]) == 0
+    assert "held out by the run held" in capsys.readouterr().out
+    # Its own share was another one's choice.
+    assert main([*train, str(tmp_path / "all")]) == 2
+    assert "all chose no share: name a number, auto, or a run of" in capsys.readouterr().err
 
 
 def test_auto_needs_images_held_out(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,7 +196,7 @@ def test_runs_that_went_on_as_one_are_told_and_so_is_what_their_limbs_look_at(
     told = [score["protocol"].split("; ")[1] for score in card.scores]
     assert told == [
         "image and mirror image, each limb one of them (default)",
-        "image and mirror image, each limb one of them, without copies of training images",
+        "image and mirror image, each limb one of them, without copies of training images and of each other",
         "image and mirror image, each limb both of them",
     ]
     assert [start["run"] for start in card.protocol["init"]] == ["one", "other"]

@@ -198,8 +198,8 @@ def test_pictures_that_cannot_be_used_are_told_and_copies_left_out(tmp_path: Pat
     said = "\n".join(run.faces.warnings)
     assert "anger: the folder holds no pictures" in said
     assert "train: 1 of 13 pictures skipped (1 unreadable), the first: " in said
-    assert "train: 1 pictures left out since valid has the same files" in said
-    assert "valid has 1 pictures of Fear, train none: they can only be got wrong" in said
+    assert "train: 1 picture left out since valid has the same file" in said
+    assert "valid has 1 picture of Fear, train none: it can only be got wrong" in said
     card = export_folder_run(run, name="few", threads=1).file.card
     assert card.protocol["skipped"] == {"train": 1, "valid": 0}
     assert card.protocol["copies_left_out"] == 1

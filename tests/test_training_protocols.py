@@ -349,8 +349,9 @@ def test_what_is_known_before_a_long_run_is_said_before_it(
     affectnet: Path, ferplus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", "ferplus-paper", "--data", str(ferplus), "--init", "none", *TINY, "--out", "run"]
-    assert main([*words, "--device", "cdua"]) == 2
-    assert "unknown device 'cdua': did you mean 'cuda'?" in capsys.readouterr().err
+    for device in ("cdua", "gpu"):
+        assert main([*words, "--device", device]) == 2
+        assert f"unknown device '{device}': did you mean 'cuda'?" in capsys.readouterr().err
     plan = ferplus_plan(ferplus, SHORT)
     assert (
         plan.warnings[0] == "no picture of Neutral, Fear, Disgust, Anger, Contempt among those for training"

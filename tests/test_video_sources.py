@@ -418,7 +418,9 @@ def test_standard_input(clip: Path, tmp_path: Path, how: str) -> None:
 
 def test_without_pyav_one_line_names_the_extra(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(DependencyError, match=r"esrface\[video\]"):
+    with pytest.raises(
+        DependencyError, match=r"need PyAV: in a clone of esrface, pip install .*'\.\[video\]'$"
+    ):
         open_source(clip)
 
 

@@ -259,7 +259,9 @@ def test_pictures_and_videos_are_told_apart(
     assert video("mix/*") == 2
     assert "mix/* matches pictures, which are one clip, and other files" in capsys.readouterr().err
     assert video("mix", "--every", "1", "--csv", "m.csv") == 0
-    assert "1 pictures are the clip; 1 videos in it (a.mp4 …) are left out" in capsys.readouterr().err
+    assert (
+        "1 picture is the clip; 1 video in it is left out (a.mp4): name it as well" in capsys.readouterr().err
+    )
     shutil.rmtree(tmp_path / "mix")
 
 

@@ -430,7 +430,7 @@ def test_what_is_missing_is_one_line_before_anything_begins(
     assert (run.returncode, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert instead in err
-    wanted = "needs a display" if missing == "display" else "pip install 'esrface[window]'"
+    wanted = "needs a display" if missing == "display" else "pip install -c constraints.txt '.[window]'"
     if missing == "extra" or "pip install" not in err:
         assert wanted in err
     assert not (tmp_path / "rows.csv").exists()

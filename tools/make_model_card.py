@@ -10,7 +10,7 @@ import argparse
 import csv
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,8 @@ def render(card: ModelCard) -> str:
         "is not a feeling. See *Responsible use* in the README.",
         "## How good it is",
         table(("protocol", "images", "accuracy", "mean recall"), [short(score) for score in card.scores]),
-        f"Default inference, 95 % bootstrap interval of the accuracy: "
-        f"{percent(scores['accuracy_interval'][0])} to {percent(scores['accuracy_interval'][1])}. By plurality of "
+        f"Default inference, 95 % bootstrap intervals: accuracy {between(scores['accuracy_interval'])}, mean recall "
+        f"{between(scores['mean_recall_interval'])} (rare emotions have few images). By plurality of "
         f"the branches: {percent(scores['accuracy_plurality'])}. The validation split chose the model, so expect "
         "a little less elsewhere; the test split was never used.",
         table(("", *EMOTIONS), [("recall", *(percent(scores["recall"][name]) for name in EMOTIONS))]),
@@ -82,7 +82,7 @@ def render(card: ModelCard) -> str:
         "- It learnt from grey web pictures of 48x48 pixels. Profile views, strong tilt, occlusion and poor light "
         "make it worse.\n"
         "- Valence and arousal are not learnt: they are read out of the probabilities by the circumplex "
-        "coordinates of Russell & Mehrabian (1977).",
+        "coordinates of Russell & Mehrabian (1977); contempt, which they lack, is the mean of anger and disgust.",
         "## How it was trained",
         table(("setting", "value"), [(key, told(value)) for key, value in card.protocol.items()]),
     ]
@@ -179,7 +179,8 @@ def adjustment(card: ModelCard) -> str:
     return (
         "The branches were trained with logit adjustment (Menon et al., 2021; strengths "
         f"{', '.join(f'{s:g}' for s in card.logit_adjustment['strengths'])}). The share of it that is given back, "
-        f"{card.logit_adjustment['share']:g} in this file, is a dial between accuracy and mean recall. "
+        f"{card.logit_adjustment['share']:g} in this file, is a dial between accuracy and mean recall; it was chosen on "
+        f"{card.logit_adjustment['share_chosen_on']}. "
         '`--prior balanced` (`Recognizer(prior="balanced")`) gives back none:\n\n'
         + table(("share given back", "accuracy", "mean recall"), curve)
     )
@@ -219,7 +220,7 @@ def repeated() -> str:
     return (
         "The same recipes with other seeds, or once more with the same (a GPU adds up in another order every time): "
         "mean and standard deviation on validation, float32 or bf16, all of the adjustment given back, no run left "
-        "out. The shipped file is the first run of its recipe, and a lucky one:\n\n"
+        "out. The shipped file is the first run of its recipe, and its luckiest:\n\n"
         + table((*header, "mean recall, both views"), rows)
         + "\n\n"
         + baseline(*runs[BASELINE])
@@ -234,7 +235,8 @@ def baseline(run: Mapping[str, str]) -> str:
     return (
         "The paper's ESR-9 is published with 87.15 ± 0.10 % on FER+'s *test* split, with AffectNet behind it. From "
         "FER+ alone, by the paper's nine stages in 168 epochs instead of 580 and in batches of 128 "
-        f"(`esrface train ferplus-paper --init none`, one run), it is right on {accuracy} of validation, its branches "
+        "(`esrface train ferplus-paper --init none`, one run; as in the paper, each stage's best epoch was picked on this "
+        f"very split, which none of ours was), it is right on {accuracy} of validation, its branches "
         f"on {branch} on the mean, and finds {recall} of an average emotion ([experiments.md](docs/experiments.md))."
     )
 
@@ -273,6 +275,11 @@ def _run(value: object) -> str:
         return f"`{value}`"
     recipe = value["run"].removesuffix(f"-{value['seed']}")
     return f"the run `{value['run']}` ([recipe](docs/recipes/{recipe}.yaml), seed {value['seed']})"
+
+
+def between(ends: Sequence[float]) -> str:
+    """An interval of percentages."""
+    return f"{percent(ends[0])} to {percent(ends[1])}"
 
 
 def percent(share: float | None) -> str:

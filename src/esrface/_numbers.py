@@ -15,6 +15,11 @@ def percent(share: float) -> str:
     return f"{math.floor(share * 100 + 0.5)}%"
 
 
+def counted(number: int, thing: str, things: str | None = None) -> str:
+    """``"1 picture"``, ``"1,234 pictures"``; ``things``: several, where it takes more than an s."""
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
 def signed(value: float) -> str:
     """Valence or arousal with its sign and two decimals; nothing is ``"-0.00"``."""
     text = f"{value:+.2f}"

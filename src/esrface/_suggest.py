@@ -12,10 +12,14 @@ def nearest(given: str, options: Iterable[str], *, cutoff: float = 0.5) -> str |
     return near[0] if near else None
 
 
-def unknown_name(what: str, given: object, options: Iterable[str]) -> str:
-    """Line for an unknown ``what``: the nearest of ``options`` if one is near, then all of them."""
+def unknown_name(what: str, given: object, options: Iterable[str], *, meant: str | None = None) -> str:
+    """Line for an unknown ``what``: the nearest of ``options`` if one is near, then all of them.
+
+    ``meant``: the option that is suggested whatever is near, where it is known.
+    """
     known = tuple(options)
     by_lower = {option.lower(): option for option in known}
     near = nearest(str(given).lower(), by_lower)
-    hint = f"did you mean '{by_lower[near]}'? " if near else ""
+    named = meant or (by_lower[near] if near else None)
+    hint = f"did you mean '{named}'? " if named else ""
     return f"unknown {what} '{given}': {hint}choose from {', '.join(known) or 'none'}"

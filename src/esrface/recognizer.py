@@ -55,8 +55,8 @@ class Recognizer:
         batch_norm: Only for the original's weights: ``"instance"`` (None) lets the branches normalise by the
             statistics of each face by itself, as the original program did; ``"running"`` by those gathered in
             training.
-        mirror: Whether to average the logits of the picture and its mirror image (twice the work); None: as
-            the card says.
+        mirror: Whether to average the logits of the picture and its mirror image (up to twice the work);
+            None: as the card says.
         vote: ``"mean"`` (of the branches' probabilities) or ``"plurality"`` (of the branches' emotions).
         threads: How many the network and the detector may use each; None: as many as the process's CPU
             affinity and cgroup quota allow.

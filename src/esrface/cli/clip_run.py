@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from esrface._names import printable
+from esrface._numbers import counted
 from esrface.cli.clips import GivenClip
 from esrface.cli.positions import ClipPosition, Positions
-from esrface.cli.running import counted
 from esrface.cli.streams import ReaderGone
 from esrface.errors import EsrfaceError, InputError, OutputError
 from esrface.sinks import Clip, FrameSink
@@ -166,7 +166,9 @@ class ClipRun:
                 continue
             self._enter()
             if self._begin(given, clip):
-                position = self._positions.take_up(given, outputs, start)
+                pairs = zip(self._sinks, outputs, strict=True)
+                kept = [output for sink, output in pairs if sink.resumable]
+                position = self._positions.take_up(given, kept, start)
                 self._frames(given, position, dict(zip(map(id, self._sinks), done, strict=True)))
             self._close_video()
 

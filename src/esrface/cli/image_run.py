@@ -17,6 +17,7 @@ from rich.console import Console
 
 from esrface._drawn import RECORD
 from esrface._names import printable
+from esrface._numbers import counted
 from esrface.cli.app import DEBUG
 from esrface.cli.console import make_console, people
 from esrface.cli.guard import OutputGuard
@@ -24,7 +25,7 @@ from esrface.cli.image_outputs import enter_sinks, picture_sinks
 from esrface.cli.options import resolve_detector, resolve_device
 from esrface.cli.picture_run import PictureRun, Tally, View
 from esrface.cli.progress import ProgressBar
-from esrface.cli.running import Options, counted, logging_to, print_failures, print_line
+from esrface.cli.running import Options, logging_to, print_failures, print_line
 from esrface.cli.streams import ReaderGone, print_json
 from esrface.cli.table import FaceTable
 from esrface.cli.windowed import make_screen, open_window, run_beside

@@ -139,7 +139,8 @@ def _facts(file: ModelFile) -> list[tuple[str, str]]:
         ("affect", _AFFECT[card.affect_source]),
     ]
     if card.logit_adjustment:
-        facts.append(("logit adjustment", _flat(card.logit_adjustment)))
+        known = {name: value for name, value in card.logit_adjustment.items() if value is not None}
+        facts.append(("logit adjustment", _flat(known)))
     facts += [("data", f"{data.name}: {data.use}; {data.terms}") for data in card.training_data]
     for score in card.scores:
         facts.append(("score", score_of(score)))

@@ -51,7 +51,7 @@ recognition_options = all_of(
         RECOGNITION,
         "--mirror/--no-mirror",
         default=None,
-        help="Look at the mirror image too, for twice the work.  [default: as the model's card says]",
+        help="Look at the mirror image too, for up to twice the work.  [default: as the model's card says]",
     ),
     option(
         RECOGNITION,

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from esrface._numbers import counted
 from esrface.cli.console import ConsoleHandler
 from esrface.recognizer import Recognizer
 
@@ -66,8 +67,3 @@ def print_failures(console: Console, failures: list[str], *, alone: bool) -> Non
         print_line(console, f"{counted(len(failures), 'failure')}:")
         for failure in failures:
             print_line(console, f"  {failure}")
-
-
-def counted(number: int, thing: str) -> str:
-    """``"1 picture"``, ``"1,234 pictures"``."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")

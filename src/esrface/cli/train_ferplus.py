@@ -31,15 +31,17 @@ if TYPE_CHECKING:
 
 
 class _PriorShare(click.FloatRange):
-    """A number from 0 to 2, or None for ``auto``."""
+    """A number from 0 to 2, None for ``auto``, or the folder of a run."""
 
     def __init__(self) -> None:
         super().__init__(0, 2)
 
     def convert(  # type: ignore[override]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
-        """The number."""
+    ) -> float | Path | None:
+        """The number, or what stands for one."""
+        if isinstance(value, str) and Path(value).is_dir():
+            return Path(value)
         return None if value == "auto" else super().convert(value, param, ctx)
 
 
@@ -132,9 +134,10 @@ class _PriorShare(click.FloatRange):
     "--share",
     type=_PriorShare(),
     default=1.0,
-    metavar="X|auto",
+    metavar="X|auto|RUN",
     help="Share of the log prior given back to the branches: 1 answers with natural frequencies, less finds "
-    "more rare emotions and more false ones; auto chooses on the images of --held-out.  [default: 1]",
+    "more rare emotions and more false ones; auto chooses on the images of --held-out, RUN takes what that "
+    "run chose there.  [default: 1]",
 )
 def command(
     data: Path,
@@ -144,7 +147,7 @@ def command(
     model_version: str,
     description: str,
     mirror: bool,
-    share: float | None,
+    share: float | Path | None,
     model_precision: str,
     device: str,
     threads: int | None,
@@ -165,10 +168,12 @@ def command(
     from esrface.training.distributed import ranks_of_torchrun
     from esrface.training.export import ExportOptions, export_ferplus_run
     from esrface.training.ferplus import train_ferplus
+    from esrface.training.share import share_of_run
 
     config = replace(load_config(recipe) if recipe else TrainConfig(), **given(settings))
     if share is None and not config.held_out:
         raise InputError("--share auto chooses on training images kept out of training: add --held-out 0.1")
+    given_share, chosen_on = share_of_run(share) if isinstance(share, Path) else (share, None)
     console = make_console()
     with (
         ranks_of_torchrun(device) as (ranks, own_device),
@@ -194,7 +199,8 @@ def command(
         version=model_version,
         description=description,
         mirror=mirror,
-        share=share,
+        share=given_share,
+        share_chosen_on=chosen_on,
         precision=model_precision,
     )
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esrface._suggest import unknown_name
+from esrface._extras import how_to_install
 from esrface.cli.command import choice, option
 from esrface.cli.options import DATA, all_of
 from esrface.errors import DependencyError, DeviceError
@@ -115,11 +115,12 @@ def prepare_torch(device: str, threads: int | None, *, tensorboard: bool = False
         require_tensorboard()
     import torch
 
+    from esrface.engine import unknown_device
     from esrface.training.distributed import device_of_rank, threads_of_rank
     from esrface.training.memory import keep_freed_memory
 
     if device.partition(":")[0] not in (*DEVICES, "mps"):
-        raise DeviceError(unknown_name("device", device, DEVICES))
+        raise DeviceError(unknown_device(device))
     try:
         torch.zeros(1, device=device_of_rank(device)).item()
     except (RuntimeError, AssertionError) as error:
@@ -137,9 +138,7 @@ def require_training(what: str = "training") -> None:
         name for name in ("torch", "safetensors", "onnx", "yaml") if importlib.util.find_spec(name) is None
     ]
     if missing:
-        raise DependencyError(
-            f"{what} needs {', '.join(missing)}; in the clone: pip install -c constraints.txt '.[train]'"
-        )
+        raise DependencyError(f"{what} needs {', '.join(missing)}: {how_to_install('train')}")
 
 
 class TrainingProgress:

@@ -57,8 +57,8 @@ sampling_options = all_of(
         "--detection-size",
         type=Whole(64),
         metavar="PIXELS",
-        help="Look for faces in a copy of this width: more finds smaller faces and takes longer.  "
-        "[default: 320]",
+        help="Look for faces in a copy of this width (of as many pixels, if not 4:3): more finds "
+        "smaller faces and takes longer.  [default: 320]",
     ),
 )
 """Which frames are looked at, and how closely."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from esrface._names import printable
-from esrface._numbers import percent
+from esrface._numbers import counted, percent
 from esrface.cli.clip_run import ClipTally
-from esrface.cli.running import counted
 from esrface.emotions import color_of
 from esrface.video import Frame, Video
 

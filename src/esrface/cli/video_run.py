@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from esrface._names import printable
-from esrface._numbers import percent
+from esrface._numbers import counted, percent
 from esrface.cli.app import DEBUG
 from esrface.cli.clip_run import ClipRun, ClipTally, View
 from esrface.cli.clips import GivenClip
@@ -22,7 +22,6 @@ from esrface.cli.guard import ROW_SINKS, OutputGuard
 from esrface.cli.options import resolve_detector, resolve_device
 from esrface.cli.running import (
     Options,
-    counted,
     logging_to,
     output_mode,
     print_failures,

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
+from esrface._numbers import counted
 from esrface._suggest import unknown_name
 from esrface.datasets.preparation import (
     FACE_SIDE,
@@ -247,8 +248,9 @@ def list_affectnet(data: Path, which: str) -> AffectNetSet:
         else:
             found.append((number, path, (expression, valence, arousal)))
     if odd:
+        files = counted(len(odd), "file is", "files are")
         raise DataError(
-            f"{printable(folder)}: {len(odd)} files are not named by number, expression 0-10, valence and "
+            f"{printable(folder)}: {files} not named by number, expression 0-10, valence and "
             f"arousal from -1000 to 1000 or -2000 (0000123s6s-400s1000.jpg), the first is {printable(odd[0])}"
         )
     if not found:
@@ -305,8 +307,9 @@ def _refuse_other_faces(folder: Path, table: Path) -> None:
         with suppress(Unusable):
             others.discard(_place(row, folder))
     if others:
+        faces = counted(len(others), "face is", "faces are")
         raise DataError(
-            f"{printable(folder)}: {len(others)} faces are none of {printable(table)}, the first is "
+            f"{printable(folder)}: {faces} none of {printable(table)}, the first is "
             f"{printable(min(others))}: take them out, or choose another --out"
         )
 

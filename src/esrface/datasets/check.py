@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
+from esrface._numbers import counted
 from esrface._suggest import unknown_name
 from esrface.datasets.affectnet import SETS, list_affectnet
 from esrface.datasets.ckplus import ckplus_folds, list_ckplus, load_ckplus
@@ -103,8 +104,9 @@ def _check_affectnet(data: Path, _: int | None) -> Checked:
         listed = list_affectnet(data, name)
         empty = [path for path in listed.paths if not path.stat().st_size]
         if empty:
+            files = counted(len(empty), "file is", "files are")
             raise DataError(
-                f"{printable(data / names.prepared)}: {len(empty)} files are empty, the first is "
+                f"{printable(data / names.prepared)}: {files} empty, the first is "
                 f"{printable(empty[0])}: delete them and prepare them again with --resume"
             )
         splits.append(SplitCheck(names.prepared, len(listed), listed.counts))
@@ -194,7 +196,8 @@ def _check_learnable(train: _Read, valid: _Read) -> None:
         f"{split.listed.split}: {line}" for split in (train, valid) if (line := split.summary) is not None
     ]
     if len(fresh) < len(train.labels):
-        lost.append(f"train: {len(train.labels) - len(fresh)} pictures are in valid too")
+        copies = counted(len(train.labels) - len(fresh), "picture is", "pictures are")
+        lost.append(f"train: {copies} in valid too")
     left = class_counts(fresh, len(train.listed.emotions))
     check_learnable(train.listed, left, len(valid.labels), lost)
 
@@ -203,10 +206,12 @@ def _shared(read: Mapping[str, _Read]) -> list[str]:
     """Lines on files that stand in two splits."""
     lines = []
     for (one, here), (other, there) in combinations(read.items(), 2):
-        count = np.count_nonzero(np.isin(here.digests, there.digests))
+        count = int(np.count_nonzero(np.isin(here.digests, there.digests)))
         if count:
-            left_out = ": training leaves them out" if (one, other) == ("train", "valid") else ""
-            lines.append(f"{count} pictures of {one} are in {other} too{left_out}")
+            pictures = counted(count, f"picture of {one} is", f"pictures of {one} are")
+            them = "it" if count == 1 else "them"
+            left_out = f": training leaves {them} out" if (one, other) == ("train", "valid") else ""
+            lines.append(f"{pictures} in {other} too{left_out}")
     return lines
 
 

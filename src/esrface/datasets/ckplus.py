@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable, reason_of
+from esrface._numbers import counted
 from esrface.datasets.preparation import (
     FACE_SIDE,
     Prepared,
@@ -141,8 +142,9 @@ def list_ckplus(data: Path) -> list[Session]:
             continue
         sessions.append(Session(subject, name, _label(label_file), frames, label_file))
     if short:
+        sessions_have = counted(len(short), "labelled session has", "labelled sessions have")
         raise DataError(
-            f"{printable(data / IMAGES)}: {len(short)} labelled sessions have less than {PEAK_FRAMES + 1} "
+            f"{printable(data / IMAGES)}: {sessions_have} less than {PEAK_FRAMES + 1} "
             f"frames, the first is {short[0]}: is everything unpacked?"
         )
     if not sessions:
@@ -243,8 +245,9 @@ def _refuse_other_labels(sessions: Sequence[Session], out: Path) -> None:
         if place in others and _label(place) == session.label:
             others.discard(place)
     if others:
+        files = counted(len(others), "label file is", "label files are")
         raise DataError(
-            f"{printable(out)}: {len(others)} label files are none of the data's, the first is "
+            f"{printable(out)}: {files} none of the data's, the first is "
             f"{printable(min(others))}: take them out, or choose another --out"
         )
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
+from esrface._numbers import counted
 from esrface.emotions import EMOTIONS
 from esrface.errors import DataError
 
@@ -195,7 +196,7 @@ def _read_split(text: str, read: Callable[[str], bytes], labels: Path) -> FerPlu
             continue
         pixels[index] = decode_face(encoded, f"{labels}: {name}")
     if missing:
-        what = "1 listed picture is" if len(missing) == 1 else f"{len(missing)} listed pictures are"
+        what = counted(len(missing), "listed picture is", "listed pictures are")
         raise DataError(f"{labels}: {what} missing, the first is {missing[0]}")
     return FerPlusSplit(list(names), pixels, np.array(votes, dtype=np.int16))
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable, reason_of, same_file_key
+from esrface._numbers import counted
 from esrface._suggest import nearest, unknown_name
 from esrface.datasets.tables import read_table
 from esrface.emotions import EMOTIONS, classes_problem
@@ -236,7 +237,9 @@ def _loose_line(place: Path) -> str | None:
     loose = _inside(place, lambda entry: has_picture_suffix(entry.name) and entry.is_file())
     if not loose:
         return None
-    return f"{len(loose)} pictures lie in {printable(place)} itself, in no class: they are left out"
+    lying = counted(len(loose), "picture lies", "pictures lie")
+    they = "it is" if len(loose) == 1 else "they are"
+    return f"{lying} in {printable(place)} itself, in no class: {they} left out"
 
 
 def _folders(place: Path) -> list[Path]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
+from esrface._numbers import counted
 from esrface.datasets.folder import FolderSplit
 from esrface.errors import DataError
 
@@ -29,8 +30,10 @@ def check_learnable(
     where, why = printable(listed.data), f" ({'; '.join(lost)})" if lost else ""
     for name, had, have in zip(listed.emotions, listed.counts, learnt, strict=True):
         if had and not have:
-            none = f"none of the {had} training pictures of {printable(name)} can be used"
-            raise DataError(f"{where}: {none}{why}")
+            shown = printable(name)
+            none = f"none of the {had} training pictures of {shown} can be used"
+            only = f"the only training picture of {shown} cannot be used"
+            raise DataError(f"{where}: {only if had == 1 else none}{why}")
     if np.count_nonzero(learnt) < 2:
         raise DataError(f"{where}: training needs pictures of at least two classes{why}")
     if judged < 2:
@@ -42,7 +45,8 @@ def unlike(classes: Sequence[str], learnt: NDArray[np.int64], judged: NDArray[np
     lines = []
     for name, here, there in zip(map(printable, classes), learnt, judged, strict=True):
         if there and not here:
-            lines.append(f"valid has {there} pictures of {name}, train none: they can only be got wrong")
+            pictures, they = counted(there, "picture"), "it" if there == 1 else "they"
+            lines.append(f"valid has {pictures} of {name}, train none: {they} can only be got wrong")
         if here and not there:
             lines.append(f"valid has no picture of {name}: how well it is recognised stays unknown")
     return lines

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from esrface._extras import how_to_install
 from esrface._suggest import unknown_name
 from esrface.detection.base import Detector, Limits
 from esrface.errors import DependencyError, EsrfaceError, InputError
@@ -30,9 +31,7 @@ class _Entry:
     """What to do where it does not work."""
 
 
-_DLIB_REMEDY = (
-    "in the clone of esrface, pip install -c constraints.txt '.[dlib]', or use the detector haar (-fd 3)"
-)
+_DLIB_REMEDY = f"{how_to_install('dlib')}, or use the detector haar (-fd 3)"
 
 DETECTORS = {
     "yunet": _Entry("yunet"),

@@ -51,6 +51,13 @@ class Engine(Protocol):
         """Output for inputs (N, C, S, S) float32 as ``esrface.preprocess.to_input`` makes them."""
 
 
+def unknown_device(device: str) -> str:
+    """Line for a device that is none of ``DEVICES``."""
+    # By its letters "gpu" is near to "cpu".
+    gpu = str(device).lower().partition(":")[0] in ("gpu", "cuda")
+    return unknown_name("device", device, DEVICES, meant="cuda" if gpu else None)
+
+
 def create_engine(
     file: ModelFile, *, device: str = "cpu", threads: int, batch_norm: str | None = None
 ) -> Engine:
@@ -68,7 +75,7 @@ def create_engine(
         DependencyError: The original's weights without torch.
     """
     if device not in DEVICES:
-        raise InputError(unknown_name("device", device, DEVICES))
+        raise InputError(unknown_device(device))
     if file.is_original:
         return _torch_engine(file, device, threads, batch_norm or "instance")
     if batch_norm is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from esrface._extras import how_to_install
 from esrface._names import printable
 from esrface._suggest import unknown_name
 from esrface.engine import EngineOutput, join
@@ -163,9 +164,7 @@ def _require_torch() -> None:
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError:
-        raise DependencyError(
-            "the original's .pt weights need torch; in the clone: pip install -c constraints.txt '.[torch]'"
-        ) from None
+        raise DependencyError(f"the original's .pt weights need torch: {how_to_install('torch')}") from None
     # A torch whose own libraries are missing or do not fit the machine.
     except (ImportError, OSError) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]

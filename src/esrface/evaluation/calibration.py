@@ -244,10 +244,10 @@ def fit_card(
     Returns:
         ``temperature`` and ``uncertainty`` (an `UncertaintySpec`) for the card; figures for its scores
         with the vote "mean": ``images``, ``accuracy``, ``accuracy_interval`` (95 %, other images of the same
-        kind), ``accuracy_plurality``, ``mean_recall``, ``recall`` (None for a class without images),
-        ``ece`` (at the card's temperature, as ``esrface evaluate`` shows it), ``ece_before`` (temperature 1),
-        ``ece_after`` (cross-fitted, so the honest one), ``ece_halves``, ``nll_before``, ``nll_after``,
-        ``branch_accuracy`` (K), ``mean_branch_accuracy``, ``ensemble_gain``, ``disagreement``,
+        kind), ``accuracy_plurality``, ``mean_recall``, ``mean_recall_interval``, ``recall`` (None for a class
+        without images), ``ece`` (at the card's temperature, as ``esrface evaluate`` shows it), ``ece_before``
+        (temperature 1), ``ece_after`` (cross-fitted, so the honest one), ``ece_halves``, ``nll_before``,
+        ``nll_after``, ``branch_accuracy`` (K), ``mean_branch_accuracy``, ``ensemble_gain``, ``disagreement``,
         ``uncertainty_ranking``. Fractions 0-1; NLL in nats.
     """
     if temperature is None:
@@ -267,6 +267,7 @@ def fit_card(
         "accuracy_interval": list(accuracy_interval(correct, seed=seed)),
         "accuracy_plurality": metrics.accuracy(plurality, labels),
         "mean_recall": metrics.mean_recall(confusion),
+        "mean_recall_interval": list(mean_recall_interval(answers.emotion, labels, seed=seed)),
         "recall": named_recalls(confusion, emotions),
         "nll_before": metrics.negative_log_likelihood(mean_probabilities(logits, 1.0), labels),
         "nll_after": metrics.negative_log_likelihood(answers.probabilities, labels),
@@ -295,6 +296,27 @@ def accuracy_interval(
     return metrics.bootstrap_interval(
         lambda index: float(correct[index].mean()), len(correct), seed=seed, groups=groups
     )
+
+
+def mean_recall_interval(
+    emotion: NDArray[np.integer[Any]],
+    labels: NDArray[np.integer[Any]],
+    *,
+    seed: int = 0,
+    groups: NDArray[Any] | None = None,
+) -> tuple[float, float]:
+    """The same of the mean recall of answers (N,), over the classes that a resample has images of."""
+    correct = emotion == labels
+    if correct.all() or not correct.any():
+        each = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        answers = np.unique(np.stack([labels, each], axis=1), axis=0)
+        counts = np.bincount(answers[:, 0])
+        return metrics.edge_interval(counts[counts > 0], right=bool(correct.all()))
+
+    def recall(index: NDArray[np.int64]) -> float:
+        return metrics.mean_recall(metrics.confusion_matrix(emotion[index], labels[index]))
+
+    return metrics.bootstrap_interval(recall, len(labels), seed=seed, groups=groups)
 
 
 def named_recalls(

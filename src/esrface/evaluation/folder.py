@@ -65,6 +65,11 @@ class FolderEvaluation(Evaluation):
         return "labels as given"
 
     @property
+    def copies(self) -> str:
+        """See ``Evaluation.copies``."""
+        return "whose files are in the training split or repeated within these"
+
+    @property
     def protocol(self) -> str:
         """One line with all that a figure has to state to be comparable."""
         counts = class_counts(self.labels, len(self.emotions))

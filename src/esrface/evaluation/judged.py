@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from esrface.engine import EngineOutput, join
 from esrface.ensemble import Answers, combine_arrays
 from esrface.evaluation import metrics
-from esrface.evaluation.calibration import accuracy_interval, named_recalls
+from esrface.evaluation.calibration import accuracy_interval, mean_recall_interval, named_recalls
 from esrface.evaluation.framing import View
 from esrface.evaluation.robustness import Robustness, measure_robustness
-from esrface.models.card import ModelCard
+from esrface.models.card import ModelCard, looks_at
 from esrface.recognizer import Recognizer
 
 Progress = Callable[[str, int, int], None]
@@ -126,9 +126,12 @@ class Evaluation(ABC):
     def inference(self) -> str:
         """Mirror pass, vote, temperature and weights, as a part of the protocol."""
         card = self.card
+        # "Off" would sound like one view where the network looks at both by itself.
+        dealt = card.network.get("mirrored")
+        views = f" ({looks_at(card.network, self.mirror)})" if dealt else ""
         prior = "" if self.prior == "natural" else f"prior {self.prior}, "
         return (
-            f"{prior}mirror {'on' if self.mirror else 'off'}, vote {self.vote}, "
+            f"{prior}mirror {'on' if self.mirror else 'off'}{views}, vote {self.vote}, "
             f"temperature {card.temperature:.4g}; one set of weights ({card.name} {card.version}, "
             f"sha256 {card.sha256[:12]}), not a mean over seeds"
         )
@@ -155,21 +158,7 @@ class Evaluation(ABC):
 
     def mean_recall_interval(self) -> tuple[float, float]:
         """The same of the mean recall, over the emotions that a resample has images of."""
-        emotion, labels = self.answers.emotion, self.labels
-        if self.correct.all() or not self.correct.any():
-            each = (
-                np.arange(len(labels))
-                if self.groups is None
-                else np.unique(self.groups, return_inverse=True)[1]
-            )
-            answers = np.unique(np.stack([labels, each], axis=1), axis=0)
-            counts = np.bincount(answers[:, 0])
-            return metrics.edge_interval(counts[counts > 0], right=bool(self.correct.all()))
-
-        def recall(index: NDArray[np.int64]) -> float:
-            return metrics.mean_recall(metrics.confusion_matrix(emotion[index], labels[index]))
-
-        return metrics.bootstrap_interval(recall, len(labels), groups=self.groups)
+        return mean_recall_interval(self.answers.emotion, self.labels, groups=self.groups)
 
     def fresh_figures(self) -> Figures | None:
         """Figures of the images that are ``fresh``; None where that is not known or there are none."""

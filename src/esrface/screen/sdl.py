@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from esrface._extras import how_to_install
 from esrface.errors import DependencyError, DeviceError
 from esrface.screen.layout import SMALLEST_WH
 
-NEEDS = (
-    "a window needs PySDL2: install the extra with pip install 'esrface[window]' "
-    "(in a clone: pip install '.[window]')"
-)
+NEEDS = f"a window needs PySDL2: {how_to_install('window')}"
 NO_DISPLAY = "a window needs a display, and there is none here"
 
 SMALLEST_SHARE = 0.5

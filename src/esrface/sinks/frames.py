@@ -45,6 +45,8 @@ class FrameSink(Protocol):
 
     needs_skipped: bool
     """Whether ``add`` gets the frames that sampling left out, too (``Frame.processed`` is False)."""
+    resumable: bool
+    """Whether it may have something of an earlier run. How far a clip has come is kept for no other."""
 
     def __enter__(self) -> FrameSink:
         """Open the output; OutputError where it may be neither replaced nor continued."""

@@ -59,6 +59,7 @@ class OriginalVideoCsv:
     """
 
     needs_skipped = False
+    resumable = True
 
     def __init__(self, folder: Path, settings: RunSettings, *, branches: int, mode: str = "refuse") -> None:
         self._folder = folder

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from esrface._extras import how_to_install
 from esrface._names import printable
 from esrface.errors import DependencyError, OutputError
 from esrface.outputs import output_errors, refuse_existing, whole_file
@@ -142,10 +143,7 @@ def load_pyarrow() -> ModuleType:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise DependencyError(
-            "Parquet files need PyArrow: install the extra with pip install 'esrface[parquet]' "
-            "(in a clone: pip install '.[parquet]')"
-        ) from None
+        raise DependencyError(f"Parquet files need PyArrow: {how_to_install('parquet')}") from None
     return pyarrow  # type: ignore[no-any-return]
 
 

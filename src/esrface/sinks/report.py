@@ -97,6 +97,7 @@ class VideoReport(ReportSink):
     """
 
     needs_skipped = False
+    resumable = False
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How far a run over clips has come, kept beside each of its outputs so that it can be resumed.
+"""How far a run over clips has come, kept beside each of its outputs that can go on, so that it is resumed.
 
 A file's place is hidden: ``.rows.csv.resume.json`` beside ``rows.csv``.
 """

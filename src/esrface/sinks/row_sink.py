@@ -44,6 +44,7 @@ class RowSink(ABC):
 
     needs_image = False
     needs_skipped = False
+    resumable = True
     shared = True
     quoted = False
     """Whether a line feed between double quotes ends no row."""

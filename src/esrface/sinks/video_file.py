@@ -58,6 +58,7 @@ class AnnotatedVideo:
     """
 
     needs_skipped = True
+    resumable = True
 
     def __init__(
         self,

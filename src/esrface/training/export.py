@@ -42,7 +42,7 @@ from esrface.training.precision import (
     model_content,
 )
 from esrface.training.run import CONFIG, members, write_model
-from esrface.training.share import choose_share
+from esrface.training.share import HELD_OUT, choose_share
 from esrface.training.teacher import VOTES, load_network
 
 FERPLUS_TERMS = (
@@ -73,6 +73,8 @@ class ExportOptions:
     share: float | None = 1.0
     """Share of every branch's logit adjustment that is given back; 1: probabilities of the natural prior.
     None: the one that does best on the training images that the run held out."""
+    share_chosen_on: str | None = None
+    """What chose a share that is given, for the card."""
     precision: str = "fp16"
     """Of the file, see `esrface.training.precision`."""
     crop: CropRule = FERPLUS_CROP
@@ -231,7 +233,7 @@ def _adjustment(
     return {
         "strengths": list(config.advocates),
         "share": share,
-        "share_chosen_on": "training images held out" if options.share is None else None,
+        "share_chosen_on": HELD_OUT if options.share is None else options.share_chosen_on,
         "log_prior": {name: float(value) for name, value in zip(EMOTIONS, prior, strict=True)},
         "curve_on_validation": curve,
     }
@@ -258,7 +260,7 @@ def _scores(
         {**origin, "protocol": f"{rule}; {names[0]} (default)", **fitted},
         {
             **origin,
-            "protocol": f"{rule}; {names[0]}, without copies of training images",
+            "protocol": f"{rule}; {names[0]}, without copies of training images and of each other",
             **_short(default[fresh], labels[fresh], temperature),
         },
         {**origin, "protocol": f"{rule}; {names[1]}", **_short(other, labels, temperature)},

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
+from esrface._numbers import counted
 from esrface.datasets.folder import class_counts, list_folder
 from esrface.datasets.folder_pictures import Cut, FolderFaces, load_faces, summarise_skipped
 from esrface.datasets.learnable import check_learnable, unlike
@@ -107,14 +108,19 @@ def read_folder_data(
     repeated = np.isin(training.digests, valid.digests)
     copies = int(repeated.sum())
     if copies:
-        lost.append(f"train: {copies} pictures left out since valid has the same files")
+        same = counted(
+            copies,
+            "picture left out since valid has the same file",
+            "pictures left out since valid has the same files",
+        )
+        lost.append(f"train: {same}")
         training = training.select(~repeated)
     learnt, judged = (class_counts(one.labels, len(emotions)) for one in (training, valid))
     check_learnable(train, learnt, len(valid), lost)
     if len(training) < batch:
+        pictures = counted(len(training), "training picture is", "training pictures are")
         raise DataError(
-            f"{printable(data)}: {len(training)} training pictures are less than one batch of {batch}: "
-            "give more, or lower --batch"
+            f"{printable(data)}: {pictures} less than one batch of {batch}: give more, or lower --batch"
         )
     warnings += lost + unlike(emotions, learnt, judged)
     return FolderData(emotions, training, valid, copies, tuple(warnings))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esrface._extras import how_to_install
 from esrface.errors import DependencyError
 
 if TYPE_CHECKING:
@@ -58,7 +59,4 @@ def open_scalars(run: Path, wanted: bool) -> Iterator[Scalars]:
 def require_tensorboard() -> None:
     """Raise DependencyError unless logs for TensorBoard can be written."""
     if importlib.util.find_spec("tensorboard") is None:
-        raise DependencyError(
-            "--tensorboard needs the package tensorboard; in the clone: pip install -c constraints.txt "
-            "'.[tensorboard]'"
-        )
+        raise DependencyError(f"--tensorboard needs the package tensorboard: {how_to_install('tensorboard')}")

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from esrface._numbers import counted
 from esrface.datasets.augment import augment, plain_view
 from esrface.datasets.degrade import Degradation, degrade
 from esrface.errors import DataError
@@ -74,9 +75,8 @@ class Trainer:
             given, needed = len(config.advocates), network.config.branches
             raise DataError(f"{given} advocate strengths for {needed} branches; give one each")
         if config.epochs and len(faces) < config.batch:
-            raise DataError(
-                f"{len(faces)} training images do not fill a batch of {config.batch}: lower --batch"
-            )
+            few = counted(len(faces), "training image does", "training images do")
+            raise DataError(f"{few} not fill a batch of {config.batch}: lower --batch")
         if config.batch % ranks.size:
             raise DataError(f"a batch of {config.batch} cannot be dealt evenly to {ranks.size} processes")
         self.config = config

@@ -9,6 +9,7 @@ from fractions import Fraction
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from esrface._extras import how_to_install
 from esrface._names import printable
 from esrface.errors import DependencyError, InputError
 from esrface.threads import resolve_threads
@@ -32,10 +33,7 @@ def load_av() -> ModuleType:
     try:
         import av
     except ImportError:
-        raise DependencyError(
-            "video files and streams need PyAV: install the extra with pip install 'esrface[video]' "
-            "(in a clone: pip install '.[video]')"
-        ) from None
+        raise DependencyError(f"video files and streams need PyAV: {how_to_install('video')}") from None
     return av
 
 

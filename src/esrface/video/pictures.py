@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrface._names import printable
+from esrface._numbers import counted
 from esrface.errors import InputError
 from esrface.images import load_image
 from esrface.sources import has_picture_suffix
@@ -78,9 +79,13 @@ class PictureSequence:
         with os.scandir(self.name) as entries:
             videos = sorted(entry.name for entry in entries if _is_video(entry.name))
         if videos:
+            more, them = ("", "it") if len(videos) == 1 else (" …", "them")
             _log.warning(
-                "%s: its %d pictures are the clip; %d videos in it (%s …) are left out: name them as well",
-                *(printable(self.name), len(self._paths), len(videos), printable(videos[0])),
+                "%s: its %s the clip; %s left out (%s%s): name %s as well",
+                printable(self.name),
+                counted(len(self._paths), "picture is", "pictures are"),
+                counted(len(videos), "video in it is", "videos in it are"),
+                *(printable(videos[0]), more, them),
             )
 
     def frames(self) -> Iterator[PictureFrame]:

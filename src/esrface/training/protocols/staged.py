@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from esrface._numbers import counted
 from esrface.datasets.jitter import jittered, unchanged
 from esrface.datasets.pools import FacePool
 from esrface.errors import DataError, ModelError
@@ -211,7 +212,7 @@ class StagedTrainer:
                 progress(images, sum(len(pool) for pool in self._pools))
         if not losses:
             raise DataError(
-                f"stage {stage.number} has {sum(len(pool) for pool in self._pools)} images, too few for "
+                f"stage {stage.number} has {counted(sum(map(len, self._pools)), 'image')}, too few for "
                 f"{self._ranks.size} processes"
             )
         mean = losses.mean()
