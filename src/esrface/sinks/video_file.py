@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -121,7 +122,11 @@ class AnnotatedVideo:
         kept = ResumeFile(self.path)
         kept.load()
         position = kept.position(source)
+        # A file that has grown since is drawn anew: what was drawn of it lacks the rest.
         self._finished = position is not None and position.finished and not self._created
+        if position is not None and position.size is not None:
+            with suppress(OSError):
+                self._finished &= Path(source).stat().st_size == position.size
         if self._finished and position is not None:
             return position.frames
         if not self._created:
