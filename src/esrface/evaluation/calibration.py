@@ -305,7 +305,10 @@ def mean_recall_interval(
     seed: int = 0,
     groups: NDArray[Any] | None = None,
 ) -> tuple[float, float]:
-    """The same of the mean recall of answers (N,), over the classes that a resample has images of."""
+    """95 % bootstrap interval of the mean recall of answers (N,), over the classes a resample has images of.
+
+    Edges and groups as in `accuracy_interval`.
+    """
     correct = emotion == labels
     if correct.all() or not correct.any():
         each = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
