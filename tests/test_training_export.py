@@ -111,6 +111,19 @@ def test_a_share_that_another_run_chose_and_its_origin_come_along(
     assert "all chose no share: name a number, auto, or a run of" in capsys.readouterr().err
 
 
+def test_a_share_that_is_none_is_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ["train", "ferplus", "--data", str(data), "--out", str(tmp_path / "run"), "--share"]
+    for given, line in (
+        ("runs/typo", "'runs/typo' is neither a number from 0 to 2, nor auto, nor a run's folder"),
+        ("3", "3.0 is not in the range 0<=x<=2"),
+    ):
+        assert main([*train, given]) == 2
+        assert line in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_auto_needs_images_held_out(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = ["train", "ferplus", "--data", str(data), "--share", "auto", "--out", str(tmp_path / "run")]
     assert main(train) == 2

@@ -40,9 +40,15 @@ class _PriorShare(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | Path | None:
         """The number, or what stands for one."""
+        if value == "auto":
+            return None
         if isinstance(value, str) and Path(value).is_dir():
             return Path(value)
-        return None if value == "auto" else super().convert(value, param, ctx)
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"'{value}' is neither a number from 0 to 2, nor auto, nor a run's folder", param, ctx)
+        return super().convert(number, param, ctx)
 
 
 @click.command(
